@@ -1,0 +1,59 @@
+"""The clock that everything is handed: real time in production, the test's or the demo's own elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now(self) -> int:
+        """Microseconds since the Unix epoch, UTC."""
+        ...
+
+    async def wait(self, event: asyncio.Event, until: int | None) -> None:
+        """Return when ``event`` is set or this clock has reached ``until`` (``None``: only by the event)."""
+        ...
+
+
+class RealClock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        return time.time_ns() // 1000
+
+    async def wait(self, event: asyncio.Event, until: int | None) -> None:
+        # Waking at least once a minute keeps a stepped clock from stretching a wait.
+        seconds = 60.0 if until is None else min(60.0, max(0.0, (until - self.now()) / 1_000_000))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
+
+
+class ManualClock:
+    """Time that passes only when it is told to: for tests, and for the demo's compressed days."""
+
+    def __init__(self, start: int) -> None:
+        self._now = start
+        self._order = itertools.count()
+        self._waiting: list[tuple[int, int, asyncio.Event]] = []
+
+    def now(self) -> int:
+        return self._now
+
+    def advance(self, micros: int) -> None:
+        """Let time pass; whoever waited for a moment that has come is woken."""
+        self._now += micros
+        while self._waiting and self._waiting[0][0] <= self._now:
+            heapq.heappop(self._waiting)[2].set()
+
+    async def wait(self, event: asyncio.Event, until: int | None) -> None:
+        if until is not None:
+            if until <= self._now:
+                await asyncio.sleep(0)
+                return
+            heapq.heappush(self._waiting, (until, next(self._order), event))
+        await event.wait()

@@ -1,0 +1,398 @@
+"""The words of the contract as plain structs: no logic, no I/O.
+
+Times are integer microseconds since the Unix epoch, UTC; durations are integer microseconds.
+``data`` of an event is the JSON text as its publisher sent it (``b""`` where there was none).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+State = Literal["waiting", "queued", "sending", "succeeded", "failed", "cancelled", "held"]
+Kind = Literal["webhook", "slack", "email", "sms", "contact"]
+AttemptError = Literal[
+    "timeout_connect", "timeout_read", "timeout_total", "dns", "refused", "reset", "tls",
+    "blocked_address", "redirect", "http_status", "gone", "rate_limited", "protocol", "template",
+    "smtp_temporary", "smtp_permanent", "suppressed", "provider", "crashed", "cancelled",
+]  # fmt: skip
+VerdictKind = Literal["matched", "condition", "limit", "disabled", "loop", "error"]
+
+# The seven events that an emailing user knows, and the two that providers add.
+EMAIL_EVENTS = (
+    "email.sent", "email.delivered", "email.deferred", "email.opened", "email.clicked",
+    "email.bounced", "email.blocked", "email.complained", "email.unsubscribed",
+)  # fmt: skip
+
+
+class Verdict(Struct, frozen=True, omit_defaults=True):
+    """What one hook said to one event, in a word of the closed list and in words."""
+
+    hook: str
+    verdict: VerdictKind
+    detail: str = ""
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """A fact. ``envelope`` holds CloudEvents attributes that have no column of their own, as JSON."""
+
+    tenant: str
+    id: str
+    type: str
+    source: str
+    time: int
+    accepted_at: int
+    data: bytes = b""
+    source_id: str | None = None
+    subject: str | None = None
+    cause: str | None = None
+    depth: int = 0
+    envelope: bytes | None = None
+    campaign: str | None = None
+    message: str | None = None
+    seq: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+
+
+# --- hooks ---------------------------------------------------------------------------------------
+
+
+class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of what users write: unknown fields are errors."""
+
+
+class Limit(Strict, frozen=True, kw_only=True):
+    """At most ``count`` deliveries ``per`` contact, subject or hook ``within`` a duration or for ever."""
+
+    count: Annotated[int, Meta(ge=1, le=1000)]
+    per: Literal["contact", "subject", "hook"]
+    within: str = "forever"
+
+
+# 5 s to 3.5 days in nine retries: a receiver may be away for a long weekend.
+DEFAULT_SCHEDULE = ("5s", "5m", "30m", "2h", "5h", "10h", "14h", "20h", "24h")
+
+
+class Retry(Strict, frozen=True, kw_only=True):
+    schedule: Annotated[list[str], Meta(max_length=50)] = msgspec.field(
+        default_factory=lambda: list(DEFAULT_SCHEDULE)
+    )
+    timeout: str = "15s"
+
+
+class WebhookAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="webhook"):
+    url: str
+    format: Literal["standard", "cloudevents", "template"] = "standard"
+    headers: dict[str, str] = {}
+    template: str | None = None
+
+
+class SlackAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="slack"):
+    url: str
+    text: str | None = None
+    blocks: list[Any] | None = None
+
+
+class EmailAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="email"):
+    to: str
+    from_: str = msgspec.field(name="from")
+    subject: str
+    html: str | None = None
+    text: str | None = None
+    reply_to: str | None = None
+    stream: Literal["bulk", "transactional"] = "bulk"
+
+
+class SmsAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="sms"):
+    connection: str
+    to: str
+    text: str
+
+
+class ContactAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="contact"):
+    contact: str | None = None
+    require: str | None = None
+    set: dict[str, str] = {}
+    add_tags: list[str] = []
+    remove_tags: list[str] = []
+    subscribe: list[str] = []
+    unsubscribe: list[str] = []
+
+
+Action = WebhookAction | SlackAction | EmailAction | SmsAction | ContactAction
+
+
+class HookInput(Strict, frozen=True, kw_only=True):
+    """What a user writes to make a hook."""
+
+    on: Annotated[list[str], Meta(min_length=1, max_length=100)]
+    do: Action
+    name: Annotated[str, Meta(max_length=200)] = ""
+    if_: str | None = msgspec.field(name="if", default=None)
+    limit: Limit | None = None
+    retry: Retry = msgspec.field(default_factory=Retry)
+    enabled: bool = True
+    metadata: dict[str, str] = {}
+    secret: str | None = None
+
+
+class Hook(Struct, frozen=True, kw_only=True):
+    """A stored hook. ``secrets`` are the signing secrets, newest first (``whsec_…``)."""
+
+    tenant: str
+    id: str
+    spec: HookInput
+    created_at: int
+    updated_at: int
+    secrets: tuple[str, ...] = ()
+    disabled_reason: str | None = None
+    seq: int = 0
+
+
+# --- deliveries ----------------------------------------------------------------------------------
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """One action owed. ``owner`` is the epoch of the process that holds it, set just while ``sending``."""
+
+    tenant: str
+    id: str
+    lane: str
+    kind: Kind
+    state: State
+    created_at: int
+    updated_at: int
+    next_at: int
+    hook: str | None = None
+    campaign: str | None = None
+    event: str | None = None
+    contact: str | None = None
+    address: str | None = None
+    attempts: int = 0
+    tries: int = 0
+    owner: str | None = None
+    error: AttemptError | None = None
+    depth: int = 0
+    seq: int = 0
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One try. ``request`` and ``response`` are JSON for people to read; secrets never show in them."""
+
+    tenant: str
+    id: str
+    delivery: str
+    number: int
+    started_at: int
+    finished_at: int
+    outcome: Literal["ok", "retry", "permanent"]
+    error: AttemptError | None = None
+    detail: str = ""
+    status: int | None = None
+    request: bytes | None = None
+    response: bytes | None = None
+
+
+class EventDraft(Struct, frozen=True, kw_only=True):
+    """An event before it has an id and a place: what publishers, providers and actions hand to intake.
+
+    ``time`` is ``None`` where the publisher gave none; it becomes the time of acceptance.
+    """
+
+    type: str
+    source: str
+    data: bytes = b""
+    source_id: str | None = None
+    subject: str | None = None
+    time: int | None = None
+    envelope: bytes | None = None
+    cause: str | None = None
+    depth: int = 0
+
+
+class ContactChange(Struct, frozen=True, kw_only=True):
+    """A change of one contact that holds only if the contact is still at ``revision``."""
+
+    contact: str
+    revision: int
+    attributes: bytes
+    tags: tuple[str, ...]
+    subscribe: tuple[str, ...] = ()
+    unsubscribe: tuple[str, ...] = ()
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What came of one attempt, before the lifecycle decides what follows.
+
+    ``follow_ups`` are events that become true with this outcome; ``retry_after`` is in microseconds.
+    """
+
+    result: Literal["ok", "retry", "permanent"]
+    error: AttemptError | None = None
+    detail: str = ""
+    status: int | None = None
+    request: bytes | None = None
+    response: bytes | None = None
+    retry_after: int | None = None
+    disable_hook: str | None = None
+    follow_ups: tuple[EventDraft, ...] = ()
+    change: ContactChange | None = None
+
+
+# --- emailing ------------------------------------------------------------------------------------
+
+
+class Contact(Struct, frozen=True, kw_only=True):
+    """``attributes`` is a JSON object as text; numbers in it are exact decimals."""
+
+    tenant: str
+    id: str
+    email: str | None
+    created_at: int
+    updated_at: int
+    phone: str | None = None
+    attributes: bytes = b"{}"
+    tags: tuple[str, ...] = ()
+    status: Literal["active", "unsubscribed"] = "active"
+    revision: int = 1
+    seq: int = 0
+
+
+class ContactInput(Strict, frozen=True, kw_only=True):
+    """What a user writes to make or change a contact, found by ``email``."""
+
+    email: str
+    phone: str | None | UnsetType = UNSET
+    attributes: dict[str, Any] | UnsetType = UNSET
+    lists: list[str] | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
+    status: Literal["active", "unsubscribed"] | UnsetType = UNSET
+
+
+class ContactList(Struct, frozen=True, kw_only=True):
+    tenant: str
+    id: str
+    name: str
+    created_at: int
+    seq: int = 0
+
+
+class Track(Strict, frozen=True, kw_only=True):
+    opens: bool = True
+    clicks: bool = True
+
+
+class CampaignInput(Strict, frozen=True, kw_only=True):
+    """What a user writes to make a campaign."""
+
+    name: Name
+    list: str
+    from_: str = msgspec.field(name="from")
+    subject: Annotated[str, Meta(min_length=1, max_length=998)]
+    html: str | None = None
+    text: str | None = None
+    reply_to: str | None = None
+    track: Track = msgspec.field(default_factory=Track)
+
+
+class Campaign(Struct, frozen=True, kw_only=True):
+    """``cursor`` is the sequence of the last list member that has a delivery; -1 when all have one."""
+
+    tenant: str
+    id: str
+    spec: CampaignInput
+    list: str
+    state: Literal["draft", "sending", "sent"]
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    cursor: int = 0
+    seq: int = 0
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """A mail to one contact. Its id is its delivery's; ``flags`` are bits of ``rules.counting``."""
+
+    tenant: str
+    id: str
+    address: str
+    sent_at: int
+    campaign: str | None = None
+    hook: str | None = None
+    contact: str | None = None
+    depth: int = 0
+    flags: int = 0
+
+
+class Suppression(Struct, frozen=True, kw_only=True):
+    """An address that is not mailed. ``list`` is "" where all lists are meant."""
+
+    tenant: str
+    address: str
+    reason: Literal["hard_bounce", "complaint", "unsubscribe", "manual", "invalid"]
+    created_at: int
+    list: str = ""
+    event: str | None = None
+    seq: int = 0
+
+
+# --- access --------------------------------------------------------------------------------------
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """An API key; the key itself is known only to its user, we keep its SHA-256."""
+
+    tenant: str
+    id: str
+    name: str
+    scope: Literal["read", "publish", "manage"]
+    created_at: int
+    revoked_at: int | None = None
+    seq: int = 0
+
+
+class ConnectionInput(Strict, frozen=True, kw_only=True):
+    name: Name
+    kind: Literal["twilio"]
+    credentials: dict[str, str]
+    base_url: str | None = None
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    """Credentials for actions, in clear: sealed by storage, and never shown by the API."""
+
+    tenant: str
+    id: str
+    name: str
+    kind: str
+    base_url: str | None
+    credentials: dict[str, str]
+    created_at: int
+    seq: int = 0
+
+
+class SourceInput(Strict, frozen=True, kw_only=True):
+    name: Name
+    kind: str
+    credentials: dict[str, str] = {}
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """Where a provider's webhooks arrive; its id is the address's last part."""
+
+    tenant: str
+    id: str
+    name: str
+    kind: str
+    credentials: dict[str, str]
+    created_at: int
+    refused: int = 0
+    seq: int = 0

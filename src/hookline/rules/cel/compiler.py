@@ -1,0 +1,335 @@
+"""A syntax tree to nested closures; evaluation is calling the outermost one.
+
+A closure takes the scope: the variables, the budget, and the macros' variables under keys that are unique
+in the expression, so that no scope is ever copied. Chains (``a.b.c``, ``a + b + c``, ``a && b && c``) become
+one closure each, so that the depth of calls is the depth of nesting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from hookline.rules.cel import syntax, words
+from hookline.rules.cel.errors import CelError, EvalError, Exhausted, error_at
+from hookline.rules.cel.functions import FUNCTIONS, METHODS, Function, weight
+from hookline.rules.cel.macros import MACROS, Macro
+from hookline.rules.cel.parser import MAX_DEPTH, parse
+from hookline.rules.cel.values import OPERATORS, STEPS, TYPES, Budget, check_result, item, negate, truth
+
+MAX_SOURCE = 4096
+BUDGET = ""
+
+Scope = dict[str, Any]
+Run = Callable[[Scope], object]
+Locals = Mapping[str, str]
+
+# What Python raises where values are of the right types but have no result.
+FAILURES = (ArithmeticError, LookupError, TypeError, ValueError)
+
+
+class Expression:
+    """A compiled expression. ``names`` are the top-level variables that it mentions."""
+
+    __slots__ = ("_run", "names", "source")
+
+    def __init__(self, source: str, names: frozenset[str], run: Run) -> None:
+        self.source = source
+        self.names = names
+        self._run = run
+
+    def evaluate(self, variables: Mapping[str, object]) -> object:
+        """The value for these variables; one that is not given is null. Raises ``EvalError`` and nothing else."""
+        scope: Scope = {**variables, BUDGET: Budget()}
+        try:
+            value = self._run(scope)
+            if type(value) is list or type(value) is dict:
+                check_result(value)
+        except Exhausted:
+            raise EvalError(f"this takes more than {STEPS} steps on this input") from None
+        except RecursionError:
+            raise EvalError("the data is nested too deeply") from None
+        except FAILURES as error:
+            raise EvalError(words.failure(self.source, error)) from None
+        return value
+
+
+def compile(source: str, variables: Collection[str]) -> Expression:
+    """Compiles ``source``, which may mention ``variables``. Raises ``CelError``."""
+    if len(source) > MAX_SOURCE:
+        message = f"the expression has {len(source)} characters, more than {MAX_SOURCE}"
+        raise CelError(message, 1, 1)
+    try:
+        source.encode()
+    except UnicodeEncodeError as error:
+        raise error_at(source, error.start, "half of a surrogate pair is no character") from None
+    compiler = _Compiler(source, variables)
+    run = compiler.build(parse(source), {})
+    return Expression(source, frozenset(compiler.names), run)
+
+
+class _Compiler:
+    def __init__(self, source: str, variables: Collection[str]) -> None:
+        self.source = source
+        self.variables = variables
+        self.names: set[str] = set()
+        self.depth = 0
+        self.macros = 0
+
+    def fail(self, offset: int, message: str) -> CelError:
+        return error_at(self.source, offset, message)
+
+    def text(self, node: syntax.Node) -> str:
+        return words.excerpt(self.source[node.start : node.end])
+
+    def build(self, node: syntax.Node, local: Locals) -> Run:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise self.fail(node.start, f"this is nested more than {MAX_DEPTH} levels deep")
+        match node:
+            case syntax.Literal():
+                run = constant(node.value)
+            case syntax.Name() | syntax.Select():
+                run = self.path(node, local)
+            case syntax.Binary(operator="&&" | "||"):
+                run = self.logic(node, local)
+            case syntax.Binary():
+                run = self.operators(node, local)
+            case syntax.Unary():
+                run = self.unary(node, local)
+            case syntax.Ternary():
+                run = self.ternary(node, local)
+            case syntax.Call():
+                run = self.call(node, local)
+            case syntax.Index():
+                run = self.index(node, local)
+            case syntax.ListOf():
+                run = self.list(node, local)
+            case syntax.MapOf():
+                run = self.map(node, local)
+            case _:  # pragma: no cover
+                raise AssertionError(node)
+        self.depth -= 1
+        return run
+
+    # --- names -----------------------------------------------------------------------------------
+
+    def is_variable(self, name: syntax.Name, local: Locals) -> bool:
+        return name.name in self.variables or (not name.rooted and name.name in local)
+
+    def path(self, node: syntax.Node, local: Locals) -> Run:
+        """``base.field.field``: the base is a variable, a type's qualified name, or any other expression."""
+        base, steps = node, []
+        while isinstance(base, syntax.Select):
+            steps.append((base.field, self.text(base.operand)))
+            base = base.operand
+        steps.reverse()
+        if not isinstance(base, syntax.Name):
+            return fields(self.build(base, local), steps)
+        if not self.is_variable(base, local):
+            dotted = ".".join([base.name, *(field for field, _ in steps)])
+            if dotted in TYPES:
+                return constant(TYPES[dotted])
+            raise self.fail(base.start, words.unknown_variable(base.name, {*self.variables, *local}))
+        key = base.name
+        if not base.rooted and key in local:
+            key = local[key]
+        else:
+            self.names.add(key)
+        return fields(lambda scope: scope.get(key), steps) if steps else lambda scope: scope.get(key)
+
+    def index(self, node: syntax.Index, local: Locals) -> Run:
+        operand, key = self.build(node.operand, local), self.build(node.index, local)
+        operand_text, key_text = self.text(node.operand), self.text(node.index)
+
+        def run(scope: Scope) -> object:
+            container, position = operand(scope), key(scope)
+            if position is None and container is not None:
+                raise EvalError(f"{key_text} is not known, so nothing can be looked up with it")
+            value = item(scope[BUDGET], container, position)
+            if value is NotImplemented:
+                raise EvalError(words.bad_index(operand_text, container, key_text, position))
+            return value
+
+        return run
+
+    # --- operators -------------------------------------------------------------------------------
+
+    def operators(self, node: syntax.Node, local: Locals) -> Run:
+        """A chain of arithmetic and relations, evaluated from left to right."""
+        chain = []
+        while isinstance(node, syntax.Binary) and node.operator not in ("&&", "||"):
+            place = words.Place(
+                node.operator,
+                OPERATORS[node.operator][1],
+                *map(self.text, (node, node.left, node.right)),
+            )
+            chain.append((OPERATORS[node.operator][0], self.build(node.right, local), place))
+            node = node.left
+        first = self.build(node, local)
+        chain.reverse()
+
+        def run(scope: Scope) -> object:
+            left = first(scope)
+            for operate, operand, place in chain:
+                right = operand(scope)
+                try:
+                    value = operate(scope[BUDGET], left, right)
+                except FAILURES as error:
+                    raise EvalError(words.failure(place.text, error)) from None
+                if value is NotImplemented:
+                    raise EvalError(words.mismatch(place, left, right))
+                left = value
+            return left
+
+        return run
+
+    def logic(self, node: syntax.Node, local: Locals) -> Run:
+        """``&&`` and ``||``: an operand that decides makes the errors of all others irrelevant."""
+        operator = node.operator if isinstance(node, syntax.Binary) else ""
+        operands: list[Run] = []
+        while isinstance(node, syntax.Binary) and node.operator == operator:
+            operands.append(self.condition(node.right, local))
+            node = node.left
+        operands.append(self.condition(node, local))
+        operands.reverse()
+        decides = operator == "||"
+
+        def run(scope: Scope) -> object:
+            failure: EvalError | None = None
+            for operand in operands:
+                try:
+                    if operand(scope) is decides:
+                        return decides
+                except EvalError as error:
+                    failure = failure or error
+            if failure:
+                raise failure
+            return not decides
+
+        return run
+
+    def condition(self, node: syntax.Node, local: Locals) -> Run:
+        """A closure that gives true or false, null being false."""
+        operand, text = self.build(node, local), self.text(node)
+
+        def run(scope: Scope) -> object:
+            value = operand(scope)
+            if value is True or value is False:
+                return value
+            if value is None:
+                return False
+            raise EvalError(words.not_a_truth(text, value))
+
+        return run
+
+    def unary(self, node: syntax.Unary, local: Locals) -> Run:
+        if node.operator == "!":
+            condition = self.condition(node.operand, local)
+            return lambda scope: not condition(scope)
+        operand, text = self.build(node.operand, local), self.text(node.operand)
+
+        def run(scope: Scope) -> object:
+            value = operand(scope)
+            if value is None:
+                raise EvalError(f"{text} is not known, so -{text} cannot be computed")
+            try:
+                result = negate(value)
+            except FAILURES as error:
+                raise EvalError(words.failure(text, error)) from None
+            if result is NotImplemented:
+                raise EvalError(words.unsuitable("'-'", ("a number",), text, value))
+            return result
+
+        return run
+
+    def ternary(self, node: syntax.Node, local: Locals) -> Run:
+        branches = []
+        while isinstance(node, syntax.Ternary):
+            branches.append((self.condition(node.condition, local), self.build(node.then, local)))
+            node = node.otherwise
+        otherwise = self.build(node, local)
+
+        def run(scope: Scope) -> object:
+            for condition, then in branches:
+                if condition(scope):
+                    return then(scope)
+            return otherwise(scope)
+
+        return run
+
+    # --- lists and maps --------------------------------------------------------------------------
+
+    def list(self, node: syntax.ListOf, local: Locals) -> Run:
+        items = [self.build(one, local) for one in node.items]
+        return lambda scope: [one(scope) for one in items]
+
+    def map(self, node: syntax.MapOf, local: Locals) -> Run:
+        entries = [(self.build(key, local), self.build(value, local)) for key, value in node.entries]
+        texts = [self.text(key) for key, _ in node.entries]
+
+        def run(scope: Scope) -> object:
+            result: dict[object, object] = {}
+            for (key_of, value_of), text in zip(entries, texts, strict=True):
+                key = key_of(scope)
+                if type(key) is not str and type(key) is not int and type(key) is not bool:
+                    raise EvalError(words.unsuitable("a key", ("a string", "an int", "a bool"), text, key))
+                if key in result:  # to Python 1 and true are one key: such a map is refused as well
+                    raise EvalError(f"the key {text} comes twice in this map")
+                result[key] = value_of(scope)
+            return result
+
+        return run
+
+    # --- calls -----------------------------------------------------------------------------------
+
+    def call(self, node: syntax.Call, local: Locals) -> Run:
+        receiver, name = node.receiver, node.name
+        if receiver is None:
+            if name == "has":
+                return self.has(node, local)
+            return self.function(node, name, FUNCTIONS.get(name), node.arguments, local)
+        if isinstance(receiver, syntax.Name) and not self.is_variable(receiver, local):
+            qualified = f"{receiver.name}.{name}"
+            if qualified in FUNCTIONS:
+                return self.function(node, qualified, FUNCTIONS[qualified], node.arguments, local)
+        if name in MACROS:
+            return self.macro(node, MACROS[name], receiver, local)
+        return self.function(node, name, METHODS.get(name), (receiver, *node.arguments), local)
+
+    def has(self, node: syntax.Call, local: Locals) -> Run:
+        if len(node.arguments) != 1 or not isinstance(node.arguments[0], syntax.Select):
+            raise self.fail(node.name_start, "has() takes one field, as in has(event.data.name)")
+        field = self.build(node.arguments[0], local)
+        return lambda scope: field(scope) is not None
+
+    def macro(self, node: syntax.Call, macro: Macro, receiver: syntax.Node, local: Locals) -> Run:
+        variable, *bodies = node.arguments or (node,)
+        if not isinstance(variable, syntax.Name) or variable.rooted or len(bodies) not in macro.bodies:
+            raise self.fail(node.name_start, f"{node.name}() is written {macro.usage}")
+        self.macros += 1
+        key = f"{variable.name}/{self.macros}"
+        inner = {**local, variable.name: key}
+        listed = self.build(receiver, local)
+        conditions = [self.condition(body, inner) for body in (bodies if macro.tests else bodies[:-1])]
+        transform = None if macro.tests else self.build(bodies[-1], inner)
+        body = macro.make(key, conditions[0] if conditions else None, transform)
+        text, name = self.text(receiver), node.name
+        # An item costs as much as there is to do for it.
+        cost = 1 + sum(one.end - one.start for one in bodies) // 16
+
+        def run(scope: Scope) -> object:
+            items = listed(scope)
+            if type(items) is not list and type(items) is not dict:
+                raise EvalError(words.unsuitable(f"{name}()", ("a list", "a map"), text, items))
+            return body(scope, items, cost)
+
+        return run
+
+    def function(
+        self, node: syntax.Call, name: str, function: Function | None, given: tuple[syntax.Node, ...], local: Locals
+    ) -> Run:
+        methods = node.receiver is not None and "." not in name
+        if function is None:
+            raise self.fail(node.name_start, words.unknown_function(name, methods))
+        ...

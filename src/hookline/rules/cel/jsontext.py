@@ -1,0 +1,83 @@
+"""JSON to values and back, with exact numbers."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from hookline.rules.cel.values import Type, kind
+from hookline.rules.times import format_time, from_datetime
+
+_SECOND = timedelta(seconds=1)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def from_json(raw: bytes) -> object:
+    """The value of a JSON text (RFC 8259): whole numbers as ``int``, all others as ``Decimal``, both exact.
+
+    Of a key that comes twice the last counts. ValueError for what is not JSON.
+    """
+    try:
+        return _DECODER.decode(raw)
+    except InvalidOperation:
+        raise ValueError("a number has an exponent that is too large") from None
+    except RecursionError:
+        raise ValueError("this is nested too deeply") from None
+
+
+_DECODER: msgspec.json.Decoder[object] = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def to_json(value: object) -> bytes:
+    """The JSON text of a value.
+
+    A ``Decimal`` becomes a number, a time RFC 3339 in UTC, a duration its seconds (``"90s"``), bytes base64.
+    Keys become strings. ValueError for what is no value of the language.
+    """
+    try:
+        return msgspec.json.encode(_plain(value))
+    except RecursionError:
+        raise ValueError("this is nested too deeply") from None
+
+
+def decimal_text(number: Decimal) -> str:
+    """Plain notation, except for numbers of more than 100 places."""
+    return f"{number:f}" if -100 <= number.adjusted() <= 100 else str(number)
+
+
+def duration_text(duration: timedelta) -> str:
+    """Seconds, as JSON of protocol buffers has it: ``"90s"``, ``"-1.5s"``."""
+    sign = "-" if duration < timedelta() else ""
+    seconds, rest = divmod(abs(duration), _SECOND)
+    fraction = f".{rest // _MICROSECOND:06d}".rstrip("0") if rest else ""
+    return f"{sign}{seconds}{fraction}s"
+
+
+def time_text(moment: datetime) -> str:
+    return format_time(from_datetime(moment))
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, bool | int | str | bytes):
+        return value
+    if isinstance(value, Decimal):
+        return msgspec.Raw(decimal_text(value).encode())
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {_key(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, datetime):
+        return time_text(value)
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, Type):
+        return value.name
+    raise ValueError(f"there is no JSON for {kind(value)}")
+
+
+def _key(key: object) -> str:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    return str(key)

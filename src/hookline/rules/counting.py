@@ -1,0 +1,94 @@
+"""What an email event adds to a campaign's figures: pure, once for a message however many tell of it.
+
+The figures are those of the contract, section 2: a mail that was refused in the session was tried
+(``attempted``) and bounced, and was never ``sent``; one that was not tried is ``blocked`` and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ATTEMPTED, SENT, PENDING, BOUNCED, BOUNCED_HARD, BLOCKED = 1, 2, 4, 8, 16, 32
+OPENED, OPENED_MACHINE, CLICKED, COMPLAINED, UNSUBSCRIBED, DELIVERED = 64, 128, 256, 512, 1024, 2048
+
+COUNTERS = (
+    "attempted", "sent", "pending", "opened", "opened_total", "opened_machine", "clicked", "clicked_total",
+    "bounced", "bounced_hard", "blocked", "complained", "unsubscribed",
+)  # fmt: skip
+
+
+def fold(flags: int, kind: str, *, machine: bool = False, hard: bool = False) -> tuple[int, dict[str, int]]:
+    """The message's flags after an event of type ``kind``, and what it adds to each counter."""
+    add: dict[str, int] = {}
+
+    def mark(flag: int, name: str) -> None:
+        nonlocal flags
+        if not flags & flag:
+            flags |= flag
+            add[name] = add.get(name, 0) + 1
+
+    def clear(flag: int, name: str) -> None:
+        nonlocal flags
+        if flags & flag:
+            flags &= ~flag
+            add[name] = add.get(name, 0) - 1
+
+    match kind:
+        case "email.sent":
+            mark(ATTEMPTED, "attempted")
+            mark(SENT, "sent")
+            clear(PENDING, "pending")
+        case "email.delivered":
+            mark(ATTEMPTED, "attempted")
+            clear(PENDING, "pending")
+            flags |= DELIVERED
+        case "email.deferred":
+            mark(ATTEMPTED, "attempted")
+            if not flags & (DELIVERED | BOUNCED):
+                mark(PENDING, "pending")
+        case "email.bounced":
+            mark(ATTEMPTED, "attempted")
+            mark(BOUNCED, "bounced")
+            clear(PENDING, "pending")
+            if hard:
+                mark(BOUNCED_HARD, "bounced_hard")
+        case "email.blocked":
+            mark(BLOCKED, "blocked")
+            clear(PENDING, "pending")
+            clear(ATTEMPTED, "attempted")
+        case "email.opened" if machine:
+            mark(OPENED_MACHINE, "opened_machine")
+        case "email.opened":
+            mark(OPENED, "opened")
+            add["opened_total"] = 1
+        case "email.clicked" if not machine:
+            mark(CLICKED, "clicked")
+            add["clicked_total"] = 1
+        case "email.complained":
+            mark(COMPLAINED, "complained")
+        case "email.unsubscribed":
+            mark(UNSUBSCRIBED, "unsubscribed")
+    return flags, {name: value for name, value in add.items() if value}
+
+
+def rates(counts: Mapping[str, int]) -> dict[str, int | float | None]:
+    """All counters, ``delivered``, and the rates as fractions of 1 (``None`` without a denominator)."""
+    full: dict[str, int | float | None] = {name: counts.get(name, 0) for name in COUNTERS}
+
+    def count(name: str) -> int:
+        return counts.get(name, 0)
+
+    delivered = count("attempted") - count("bounced") - count("pending")
+
+    def rate(numerator: str, denominator: int) -> float | None:
+        return round(count(numerator) / denominator, 6) if denominator > 0 else None
+
+    return full | {
+        "delivered": delivered,
+        "open_rate": rate("opened", delivered),
+        "click_rate": rate("clicked", delivered),
+        "click_to_open_rate": rate("clicked", count("opened")),
+        "unsubscribe_rate": rate("unsubscribed", delivered),
+        "complaint_rate": rate("complained", delivered),
+        "bounce_rate": rate("bounced", count("attempted")),
+    }

@@ -1,0 +1,84 @@
+"""The only package that speaks to a database: one ``Storage``, written once, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from hookline.storage.accepting import accept_plan
+from hookline.storage.access import Access
+from hookline.storage.campaigns import Campaigns
+from hookline.storage.contacts import Contacts
+from hookline.storage.deliveries import Deliveries
+from hookline.storage.events import Events
+from hookline.storage.grouping import Grouped
+from hookline.storage.hooks import Hooks
+from hookline.storage.migrations import migrate, remember_secret_key
+from hookline.storage.plans import Database, StorageUnavailable
+from hookline.storage.postgres import PostgresDatabase
+from hookline.storage.sealing import Sealer, derive
+from hookline.storage.sqlite import SqliteDatabase
+from hookline.storage.units import Accepted, SourceIdConflict, StaleConfig, Unit
+
+__all__ = ["Storage", "StorageUnavailable", "derive", "open_storage"]
+
+GROUP = 1000
+
+
+class Storage:
+    """All that is kept. ``accept`` and ``deliveries.settle`` are what creates events and deliveries."""
+
+    def __init__(self, database: Database, secret_key: bytes) -> None:
+        sealer = Sealer(secret_key)
+        self._db = database
+        self.access = Access(database, sealer)
+        self.campaigns = Campaigns(database)
+        self.contacts = Contacts(database)
+        self.deliveries = Deliveries(database)
+        self.events = Events(database)
+        self.hooks = Hooks(database, sealer)
+        self._accepting: Grouped[Unit, list[Accepted]] = Grouped(self._accept_group, GROUP)
+
+    @property
+    def dialect(self) -> str:
+        return self._db.dialect
+
+    async def accept(self, unit: Unit) -> list[Accepted]:
+        """Commit events with every delivery that they owe, and the limits that these spend.
+
+        Units that come while a commit is under way share the next one. Raises StaleConfig,
+        SourceIdConflict (nothing of the unit is stored then) or StorageUnavailable.
+        """
+        return await self._accepting.submit(unit)
+
+    async def _accept_group(self, units: Sequence[Unit]) -> Sequence[list[Accepted] | BaseException]:
+        try:
+            return await self._db.run(lambda: accept_plan(units))
+        except (SourceIdConflict, StaleConfig) as error:
+            if len(units) == 1:
+                return [error]
+        # One unit undid its neighbours: each for itself, so that only the guilty one fails.
+        return await asyncio.gather(*(self._accept_alone(unit) for unit in units), return_exceptions=True)
+
+    async def _accept_alone(self, unit: Unit) -> list[Accepted]:
+        return (await self._db.run(lambda: accept_plan([unit])))[0]
+
+    async def close(self) -> None:
+        await self._accepting.close()
+        await self._db.close()
+
+
+async def open_storage(url: str | Path, secret_key: bytes) -> Storage:
+    """Open a SQLite file (a path) or a PostgreSQL database (``postgresql://…``), at the newest schema.
+
+    ValueError when the database belongs to another secret key; StorageUnavailable when it is away.
+    """
+    database: Database = PostgresDatabase(url) if isinstance(url, str) else SqliteDatabase(url)
+    try:
+        await migrate(database)
+        await remember_secret_key(database, secret_key)
+    except BaseException:
+        await database.close()
+        raise
+    return Storage(database, secret_key)

@@ -1,0 +1,173 @@
+"""Campaigns, their messages, and their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+
+from hookline.model import Campaign, CampaignInput, Delivery, Message
+from hookline.storage.accepting import DELIVERY_COLUMNS, INSERT_RECIPIENTS, delivery_row
+from hookline.storage.plans import Database, Many, Plan, Row, Sql, one
+
+COLUMNS = "tenant, id, seq, spec, list, state, cursor, created_at, started_at, finished_at"
+FIELDS = COLUMNS.split(", ")
+MESSAGE_COLUMNS = "tenant, id, campaign, hook, contact, address, sent_at, depth, flags"
+MESSAGE_FIELDS = MESSAGE_COLUMNS.split(", ")
+EVERYONE = -1
+
+
+def _to_campaign(row: Row) -> Campaign:
+    values: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
+    values["spec"] = msgspec.json.decode(values["spec"], type=CampaignInput)
+    return Campaign(**values)
+
+
+def _to_message(row: Row) -> Message:
+    values: dict[str, Any] = dict(zip(MESSAGE_FIELDS, row, strict=True))
+    return Message(**values)
+
+
+class Campaigns:
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def put(self, campaign: Campaign) -> Campaign:
+        """Store a new or changed draft; one that is no draft any more stays as it is."""
+
+        def plan() -> Plan[Campaign]:
+            clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
+            seq = campaign.seq or cast("int", clock[0][0])
+            yield Sql(
+                f"INSERT INTO campaigns ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (tenant, id) DO UPDATE SET spec = excluded.spec, list = excluded.list"
+                " WHERE campaigns.state = 'draft'",
+                (
+                    campaign.tenant, campaign.id, seq, msgspec.json.encode(campaign.spec), campaign.list,
+                    campaign.state, campaign.cursor, campaign.created_at, None, None,
+                ),
+            )  # fmt: skip
+            return msgspec.structs.replace(campaign, seq=seq)
+
+        return await self._db.run(plan)
+
+    async def start(self, tenant: str, campaign: str, now: int) -> bool:
+        """Turn a draft into one that is being sent; false when it is no draft."""
+
+        def plan() -> Plan[bool]:
+            rows = yield Sql(
+                "UPDATE campaigns SET state = 'sending', started_at = ?"
+                " WHERE tenant = ? AND id = ? AND state = 'draft' RETURNING id",
+                (now, tenant, campaign),
+            )
+            return bool(rows)
+
+        return await self._db.run(plan)
+
+    async def add_recipients(self, campaign: Campaign, deliveries: Sequence[Delivery], cursor: int) -> int:
+        """Store a chunk of a campaign's deliveries and move its cursor, in one commit; how many were new.
+
+        Nothing happens when another process has moved the cursor meanwhile.
+        """
+
+        def plan() -> Plan[int]:
+            moved = yield Sql(
+                "UPDATE campaigns SET cursor = ? WHERE tenant = ? AND id = ? AND cursor = ?"
+                " AND state = 'sending' RETURNING id",
+                (cursor, campaign.tenant, campaign.id, campaign.cursor),
+            )
+            if not moved or not deliveries:
+                return 0
+            clock = yield Sql("UPDATE clock SET seq = seq + ? WHERE id = 1 RETURNING seq", (len(deliveries),))
+            first = cast("int", clock[0][0]) - len(deliveries) + 1
+            rows = [
+                delivery_row(msgspec.structs.replace(delivery, seq=first + place))
+                for place, delivery in enumerate(deliveries)
+            ]
+            return len((yield Many(INSERT_RECIPIENTS, DELIVERY_COLUMNS, rows)))
+
+        return await self._db.run(plan)
+
+    async def finish(self, tenant: str, campaign: str, now: int) -> bool:
+        """Close a campaign all of whose deliveries are at an end; false when they are not, or it was closed."""
+
+        def plan() -> Plan[bool]:
+            rows = yield Sql(
+                "UPDATE campaigns SET state = 'sent', finished_at = ? WHERE tenant = ? AND id = ?"
+                " AND state = 'sending' AND cursor = ? AND NOT EXISTS (SELECT 1 FROM deliveries d"
+                " WHERE d.tenant = campaigns.tenant AND d.campaign = campaigns.id"
+                " AND d.state IN ('waiting', 'queued', 'sending')) RETURNING id",
+                (now, tenant, campaign, EVERYONE),
+            )
+            return bool(rows)
+
+        return await self._db.run(plan)
+
+    async def get(self, tenant: str, campaign: str) -> Campaign | None:
+        def plan() -> Plan[Campaign | None]:
+            rows = yield Sql(
+                f"SELECT {COLUMNS} FROM campaigns WHERE tenant = ? AND id = ?", (tenant, campaign)
+            )
+            row = one(rows)
+            return _to_campaign(row) if row else None
+
+        return await self._db.read(plan)
+
+    async def sending(self) -> list[Campaign]:
+        """All campaigns under way, of all tenants."""
+
+        def plan() -> Plan[list[Campaign]]:
+            rows = yield Sql(f"SELECT {COLUMNS} FROM campaigns WHERE state = 'sending' ORDER BY seq")
+            return [_to_campaign(row) for row in rows]
+
+        return await self._db.read(plan)
+
+    async def page(self, tenant: str, *, limit: int, before: int | None = None) -> list[Campaign]:
+        """Newest first, those before the place ``before``."""
+
+        def plan() -> Plan[list[Campaign]]:
+            rows = yield Sql(
+                f"SELECT {COLUMNS} FROM campaigns WHERE tenant = ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+                (tenant, before or 2**62, limit),
+            )
+            return [_to_campaign(row) for row in rows]
+
+        return await self._db.read(plan)
+
+    async def counters(self, tenant: str, campaign: str) -> dict[str, int]:
+        """The campaign's figures as they were counted, by name."""
+
+        def plan() -> Plan[dict[str, int]]:
+            rows = yield Sql(
+                "SELECT name, value FROM counters WHERE tenant = ? AND scope = ?", (tenant, campaign)
+            )
+            return dict(cast("list[tuple[str, int]]", rows))
+
+        return await self._db.read(plan)
+
+    async def message(self, tenant: str, message: str) -> Message | None:
+        def plan() -> Plan[Message | None]:
+            rows = yield Sql(
+                f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE tenant = ? AND id = ?",
+                (tenant, message),
+            )
+            row = one(rows)
+            return _to_message(row) if row else None
+
+        return await self._db.read(plan)
+
+    async def recipients(
+        self, tenant: str, campaign: str, *, limit: int, after: str = "", has: int = 0, lacks: int = 0
+    ) -> list[Message]:
+        """A campaign's messages by id, those whose flags have all bits of ``has`` and none of ``lacks``."""
+
+        def plan() -> Plan[list[Message]]:
+            rows = yield Sql(
+                f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE tenant = ? AND campaign = ? AND id > ?"
+                " AND (flags & ?) = ? AND (flags & ?) = 0 ORDER BY id LIMIT ?",
+                (tenant, campaign, after, has, has, lacks, limit),
+            )
+            return [_to_message(row) for row in rows]
+
+        return await self._db.read(plan)

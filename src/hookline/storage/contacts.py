@@ -1,0 +1,244 @@
+"""Contacts, their lists, and the addresses that are not mailed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+
+from hookline.model import Contact, ContactList, Suppression
+from hookline.storage.accepting import insert
+from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
+
+COLUMNS = "tenant, id, seq, email, phone, attributes, tags, status, revision, created_at, updated_at"
+FIELDS = COLUMNS.split(", ")
+_encode = msgspec.json.Encoder().encode
+
+
+def to_contact(row: Row) -> Contact:
+    values: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
+    values["tags"] = tuple(msgspec.json.decode(values["tags"]))
+    return Contact(**values)
+
+
+class Contacts:
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def create(self, contact: Contact, lists: Sequence[str]) -> Contact | None:
+        """Store a new contact and its lists; ``None`` when its email is taken."""
+
+        def plan() -> Plan[Contact | None]:
+            clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
+            seq = cast("int", clock[0][0])
+            rows = yield Sql(
+                f"INSERT INTO contacts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING RETURNING id",
+                (
+                    contact.tenant, contact.id, seq, contact.email, contact.phone, contact.attributes,
+                    _encode(contact.tags), contact.status, contact.revision, contact.created_at,
+                    contact.updated_at,
+                ),
+            )  # fmt: skip
+            if not rows:
+                return None
+            stored = msgspec.structs.replace(contact, seq=seq)
+            yield from _join(stored, lists, contact.updated_at)
+            return stored
+
+        return await self._db.run(plan)
+
+    async def update(self, contact: Contact, lists: Sequence[str]) -> bool:
+        """Store a contact whose ``revision`` is still the stored one's; false when it has moved on."""
+
+        def plan() -> Plan[bool]:
+            rows = yield Sql(
+                "UPDATE contacts SET email = ?, phone = ?, attributes = ?, tags = ?, status = ?,"
+                " revision = revision + 1, updated_at = ?"
+                " WHERE tenant = ? AND id = ? AND revision = ? RETURNING id",
+                (
+                    contact.email, contact.phone, contact.attributes, _encode(contact.tags), contact.status,
+                    contact.updated_at, contact.tenant, contact.id, contact.revision,
+                ),
+            )  # fmt: skip
+            if rows:
+                yield from _join(contact, lists, contact.updated_at)
+            return bool(rows)
+
+        return await self._db.run(plan)
+
+    async def delete(self, tenant: str, contact: str) -> bool:
+        def plan() -> Plan[bool]:
+            rows = yield Sql(
+                "DELETE FROM contacts WHERE tenant = ? AND id = ? RETURNING id", (tenant, contact)
+            )
+            yield Sql("DELETE FROM members WHERE tenant = ? AND contact = ?", (tenant, contact))
+            return bool(rows)
+
+        return await self._db.run(plan)
+
+    async def _find(self, where: str, args: Sequence[Value]) -> Contact | None:
+        def plan() -> Plan[Contact | None]:
+            row = one((yield Sql(f"SELECT {COLUMNS} FROM contacts WHERE {where} ORDER BY seq LIMIT 1", args)))
+            return to_contact(row) if row else None
+
+        return await self._db.read(plan)
+
+    async def get(self, tenant: str, contact: str) -> Contact | None:
+        return await self._find("tenant = ? AND id = ?", (tenant, contact))
+
+    async def by_email(self, tenant: str, email: str) -> Contact | None:
+        """``email`` is normalised."""
+        return await self._find("tenant = ? AND email = ?", (tenant, email))
+
+    async def by_phone(self, tenant: str, phone: str) -> Contact | None:
+        """``phone`` is normalised; of several the first made."""
+        return await self._find("tenant = ? AND phone = ?", (tenant, phone))
+
+    async def page(
+        self, tenant: str, *, limit: int, before: int | None = None, in_list: str | None = None
+    ) -> list[Contact]:
+        """Newest first, those before the place ``before``, of all or of those subscribed to a list."""
+        member = (
+            " AND id IN (SELECT contact FROM members m WHERE m.tenant = contacts.tenant AND m.list = ?"
+            " AND m.status = 'subscribed')"
+        )
+
+        def plan() -> Plan[list[Contact]]:
+            rows = yield Sql(
+                f"SELECT {COLUMNS} FROM contacts WHERE tenant = ? AND seq < ?"
+                f"{member if in_list else ''} ORDER BY seq DESC LIMIT ?",
+                (tenant, before or 2**62, *([in_list] if in_list else []), limit),
+            )
+            return [to_contact(row) for row in rows]
+
+        return await self._db.read(plan)
+
+    async def lists_of(self, tenant: str, contact: str) -> dict[str, str]:
+        """The contact's lists by id, with ``subscribed`` or ``unsubscribed``."""
+
+        def plan() -> Plan[dict[str, str]]:
+            rows = yield Sql(
+                "SELECT list, status FROM members WHERE tenant = ? AND contact = ? ORDER BY list",
+                (tenant, contact),
+            )
+            return dict(cast("list[tuple[str, str]]", rows))
+
+        return await self._db.read(plan)
+
+    # --- lists
+
+    async def create_list(self, new: ContactList) -> ContactList | None:
+        """Store a new list; ``None`` when its name is taken."""
+
+        def plan() -> Plan[ContactList | None]:
+            clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
+            seq = cast("int", clock[0][0])
+            rows = yield Sql(
+                "INSERT INTO lists (tenant, id, seq, name, created_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING RETURNING id",
+                (new.tenant, new.id, seq, new.name, new.created_at),
+            )
+            return msgspec.structs.replace(new, seq=seq) if rows else None
+
+        return await self._db.run(plan)
+
+    async def list_named(self, tenant: str, text: str) -> ContactList | None:
+        """A list by its id or its name."""
+
+        def plan() -> Plan[ContactList | None]:
+            rows = yield Sql(
+                "SELECT tenant, id, name, created_at, seq FROM lists WHERE tenant = ? AND (id = ? OR name = ?)",
+                (tenant, text, text),
+            )
+            return _to_list(rows[0]) if rows else None
+
+        return await self._db.read(plan)
+
+    async def page_of_lists(
+        self, tenant: str, *, limit: int, before: int | None = None
+    ) -> list[tuple[ContactList, int]]:
+        """Newest first, each with the number of its subscribed members."""
+
+        def plan() -> Plan[list[tuple[ContactList, int]]]:
+            rows = yield Sql(
+                "SELECT l.tenant, l.id, l.name, l.created_at, l.seq, (SELECT COUNT(*) FROM members m"
+                " WHERE m.tenant = l.tenant AND m.list = l.id AND m.status = 'subscribed')"
+                " FROM lists l WHERE l.tenant = ? AND l.seq < ? ORDER BY l.seq DESC LIMIT ?",
+                (tenant, before or 2**62, limit),
+            )
+            return [(_to_list(row[:5]), cast("int", row[5])) for row in rows]
+
+        return await self._db.read(plan)
+
+    async def members(self, tenant: str, list_id: str, after: int, limit: int) -> list[Contact]:
+        """Those subscribed to a list, in the order of their places, after the place ``after``."""
+        columns = ", ".join(f"c.{field}" for field in FIELDS)
+
+        def plan() -> Plan[list[Contact]]:
+            rows = yield Sql(
+                f"SELECT {columns} FROM members m JOIN contacts c ON c.tenant = m.tenant AND c.id = m.contact"
+                " WHERE m.tenant = ? AND m.list = ? AND m.seq > ? AND m.status = 'subscribed'"
+                " ORDER BY m.seq LIMIT ?",
+                (tenant, list_id, after, limit),
+            )
+            return [to_contact(row) for row in rows]
+
+        return await self._db.read(plan)
+
+    # --- suppressions
+
+    async def suppress(self, new: Suppression) -> None:
+        def plan() -> Plan[None]:
+            clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
+            columns = "tenant:t address:t reason:t list:t event:t seq:i created_at:i"
+            row = (new.tenant, new.address, new.reason, new.list, new.event, clock[0][0], new.created_at)
+            yield Many(insert("suppressions", columns, "ON CONFLICT DO NOTHING"), columns, [row])
+
+        await self._db.run(plan)
+
+    async def unsuppress(self, tenant: str, address: str) -> bool:
+        """Forget all reasons not to mail an address; false when there was none."""
+
+        def plan() -> Plan[bool]:
+            rows = yield Sql(
+                "DELETE FROM suppressions WHERE tenant = ? AND address = ? RETURNING reason",
+                (tenant, address),
+            )
+            return bool(rows)
+
+        return await self._db.run(plan)
+
+    async def suppressions(self, tenant: str, address: str) -> list[Suppression]:
+        return await self._suppressions("tenant = ? AND address = ? ORDER BY seq", (tenant, address))
+
+    async def page_of_suppressions(
+        self, tenant: str, *, limit: int, before: int | None = None
+    ) -> list[Suppression]:
+        return await self._suppressions(
+            "tenant = ? AND seq < ? ORDER BY seq DESC LIMIT ?", (tenant, before or 2**62, limit)
+        )
+
+    async def _suppressions(self, where: str, args: Sequence[Value]) -> list[Suppression]:
+        fields = ("tenant", "address", "reason", "list", "event", "seq", "created_at")
+
+        def plan() -> Plan[list[Suppression]]:
+            rows = yield Sql(f"SELECT {', '.join(fields)} FROM suppressions WHERE {where}", args)
+            found: list[dict[str, Any]] = [dict(zip(fields, row, strict=True)) for row in rows]
+            return [Suppression(**values) for values in found]
+
+        return await self._db.read(plan)
+
+
+def _to_list(row: Row) -> ContactList:
+    tenant, list_id, name, created_at, seq = cast("tuple[str, str, str, int, int]", row)
+    return ContactList(tenant=tenant, id=list_id, name=name, created_at=created_at, seq=seq)
+
+
+def _join(contact: Contact, lists: Sequence[str], now: int) -> Plan[None]:
+    # Whoever has left a list is not put back on it by an import: only by a change made on purpose.
+    columns = "tenant:t list:t contact:t seq:i status:t changed_at:i"
+    rows = [(contact.tenant, name, contact.id, contact.seq, "subscribed", now) for name in lists]
+    if rows:
+        yield Many(insert("members", columns, "ON CONFLICT DO NOTHING"), columns, rows)

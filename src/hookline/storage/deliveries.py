@@ -1,0 +1,293 @@
+"""Deliveries: claimed, settled, taken back from the dead, and read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+
+from hookline.model import Attempt, ContactChange, Delivery
+from hookline.storage.accepting import DELIVERY_COLUMNS, insert, names, store_follow_ups
+from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
+from hookline.storage.units import ContactMoved, Prepared, Settlement
+
+COLUMNS = names(DELIVERY_COLUMNS)
+FIELDS = COLUMNS.split(", ")
+PENDING = ("waiting", "queued")
+ATTEMPT_COLUMNS = (
+    "tenant:t delivery:t number:i id:t started_at:i finished_at:i outcome:t error:t detail:t status:i "
+    "request:b response:b"
+)
+ATTEMPT_FIELDS = names(ATTEMPT_COLUMNS).split(", ")
+_encode = msgspec.json.Encoder().encode
+
+
+def to_delivery(row: Row) -> Delivery:
+    values: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
+    return Delivery(**values)
+
+
+def attempt_row(a: Attempt) -> tuple[Value, ...]:
+    return (
+        a.tenant, a.delivery, a.number, a.id, a.started_at, a.finished_at, a.outcome, a.error, a.detail,
+        a.status, a.request, a.response,
+    )  # fmt: skip
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """``lost`` are deliveries that were no longer ours; ``stored`` the follow-up events as stored."""
+
+    lost: frozenset[str]
+    stored: tuple[Prepared, ...] = ()
+
+
+class Deliveries:
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def due(self) -> list[tuple[str, int]]:
+        """Each lane that has something waiting, with the time of its earliest."""
+
+        def plan() -> Plan[list[Row]]:
+            # Hops from lane to lane along the index of what is due, however long each lane's queue is.
+            return (
+                yield Sql(
+                    "WITH RECURSIVE l(lane) AS ("
+                    " SELECT (SELECT MIN(lane) FROM deliveries WHERE next_at IS NOT NULL) UNION ALL"
+                    " SELECT (SELECT MIN(d.lane) FROM deliveries d WHERE d.next_at IS NOT NULL AND d.lane > l.lane)"
+                    " FROM l WHERE l.lane IS NOT NULL)"
+                    " SELECT l.lane, (SELECT MIN(d.next_at) FROM deliveries d"
+                    " WHERE d.lane = l.lane AND d.next_at IS NOT NULL) FROM l WHERE l.lane IS NOT NULL"
+                )
+            )
+
+        return cast("list[tuple[str, int]]", await self._db.read(plan))
+
+    async def claim(self, wanted: Sequence[tuple[str, int]], owner: str, now: int) -> list[Delivery]:
+        """Take up to so many due deliveries of each lane; a mail's message is made in the same commit."""
+
+        def plan() -> Plan[list[Delivery]]:
+            claimed: list[Delivery] = []
+            for lane, most in wanted:
+                rows = yield Sql(
+                    "UPDATE deliveries SET state = 'sending', owner = ?, next_at = NULL, updated_at = ?"
+                    " WHERE (tenant, id) IN (SELECT tenant, id FROM deliveries"
+                    " WHERE lane = ? AND next_at <= ? ORDER BY next_at, seq LIMIT ?"
+                    f" {self._db.skip_locked}) RETURNING {COLUMNS}",
+                    (owner, now, lane, now, most),
+                )
+                claimed += sorted(map(to_delivery, rows), key=lambda delivery: delivery.seq)
+            mails = [d for d in claimed if d.kind == "email"]
+            if mails:
+                columns = "tenant:t id:t campaign:t hook:t contact:t address:t sent_at:i depth:i flags:i"
+                yield Many(
+                    insert("messages", columns, "ON CONFLICT DO NOTHING"),
+                    columns,
+                    [
+                        (d.tenant, d.id, d.campaign, d.hook, d.contact, d.address or "", now, d.depth, 0)
+                        for d in mails
+                    ],
+                )
+            return claimed
+
+        return await self._db.run(plan)
+
+    async def settle(self, batch: Sequence[Settlement]) -> Settled:
+        """Commit attempts, states and what follows from them, for those that are still ours.
+
+        Raises StaleConfig, or ContactMoved when a change's contact has moved on: nothing is stored then.
+        """
+
+        def plan() -> Plan[Settled]:
+            rows = yield Many(
+                "UPDATE deliveries SET state = v.state, attempts = v.attempts, tries = v.tries,"
+                " next_at = v.next_at, owner = NULL, error = v.error, updated_at = v.at FROM {v}"
+                " WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id"
+                " AND deliveries.owner = v.owner AND deliveries.attempts = v.attempts - 1"
+                " RETURNING deliveries.id",
+                "tenant:t id:t owner:t state:t attempts:i tries:i next_at:i error:t at:i",
+                [
+                    (
+                        s.delivery.tenant, s.delivery.id, s.delivery.owner, s.after.state, s.after.attempts,
+                        s.after.tries, s.after.next_at, s.after.error, s.after.updated_at,
+                    )
+                    for s in batch
+                ],
+            )  # fmt: skip
+            ours = {row[0] for row in rows}
+            kept = [s for s in batch if s.delivery.id in ours]
+            if kept:
+                rows_of_attempts = [attempt_row(s.attempt) for s in kept]
+                yield Many(insert("attempts", ATTEMPT_COLUMNS), ATTEMPT_COLUMNS, rows_of_attempts)
+            for s in kept:
+                if s.change is not None:
+                    yield from _change_contact(s.delivery.tenant, s.change, s.after.updated_at)
+            stored = yield from store_follow_ups([s.follow_ups for s in kept if s.follow_ups is not None])
+            for s in kept:
+                if s.disable_hook is not None and s.delivery.hook is not None:
+                    yield from disable_hook(
+                        s.delivery.tenant, s.delivery.hook, s.disable_hook, s.after.updated_at
+                    )
+            return Settled(frozenset(s.delivery.id for s in batch) - frozenset(map(str, ours)), tuple(stored))
+
+        return await self._db.run(plan)
+
+    async def heartbeat(self, epoch: str, now: int) -> None:
+        """Say that this process lives."""
+
+        def plan() -> Plan[None]:
+            yield Sql(
+                "INSERT INTO processes (epoch, started_at, heartbeat_at) VALUES (?, ?, ?)"
+                " ON CONFLICT (epoch) DO UPDATE SET heartbeat_at = excluded.heartbeat_at",
+                (epoch, now, now),
+            )
+
+        await self._db.run(plan)
+
+    async def take_over(self, epoch: str, dead_before: int, limit: int = 500) -> list[Delivery]:
+        """Make the open deliveries of dead processes ours, to be settled as crashed; empty when none are left."""
+
+        def plan() -> Plan[list[Delivery]]:
+            yield Sql("DELETE FROM processes WHERE heartbeat_at < ? AND epoch <> ?", (dead_before, epoch))
+            rows = yield Sql(
+                "UPDATE deliveries SET owner = ? WHERE (tenant, id) IN (SELECT tenant, id FROM deliveries"
+                " WHERE owner IS NOT NULL AND owner <> ? AND owner NOT IN (SELECT epoch FROM processes)"
+                f" LIMIT ? {self._db.skip_locked}) RETURNING {COLUMNS}",
+                (epoch, epoch, limit),
+            )
+            return [to_delivery(row) for row in rows]
+
+        return await self._db.run(plan)
+
+    async def retire(self, epoch: str) -> None:
+        """A process that has handed back all its work says good-bye."""
+
+        def plan() -> Plan[None]:
+            yield Sql("DELETE FROM processes WHERE epoch = ?", (epoch,))
+
+        await self._db.run(plan)
+
+    async def hand_back(self, epoch: str, now: int) -> int:
+        """Put back what this process holds and has not begun; how many there were."""
+
+        def plan() -> Plan[int]:
+            rows = yield Sql(
+                "UPDATE deliveries SET state = 'queued', owner = NULL, next_at = ?, updated_at = ?"
+                " WHERE owner = ? RETURNING id",
+                (now, now, epoch),
+            )
+            return len(rows)
+
+        return await self._db.run(plan)
+
+    async def get(self, tenant: str, delivery: str) -> Delivery | None:
+        def plan() -> Plan[Delivery | None]:
+            rows = yield Sql(
+                f"SELECT {COLUMNS} FROM deliveries WHERE tenant = ? AND id = ?",
+                (tenant, delivery),
+            )
+            row = one(rows)
+            return to_delivery(row) if row else None
+
+        return await self._db.read(plan)
+
+    async def attempts(self, tenant: str, delivery: str) -> list[Attempt]:
+        """All tries at a delivery, the first first."""
+
+        def plan() -> Plan[list[Attempt]]:
+            rows = yield Sql(
+                f"SELECT {', '.join(ATTEMPT_FIELDS)} FROM attempts"
+                " WHERE tenant = ? AND delivery = ? ORDER BY number",
+                (tenant, delivery),
+            )
+            found: list[dict[str, Any]] = [dict(zip(ATTEMPT_FIELDS, row, strict=True)) for row in rows]
+            return [Attempt(**values) for values in found]
+
+        return await self._db.read(plan)
+
+    async def page(
+        self,
+        tenant: str,
+        *,
+        limit: int,
+        before: int | None = None,
+        hook: str | None = None,
+        event: str | None = None,
+        campaign: str | None = None,
+        state: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> list[Delivery]:
+        """Deliveries newest first, those before the place ``before``; all filters hold together."""
+        where, args = ["tenant = ?"], cast("list[Value]", [tenant])
+        for text, value in (
+            ("seq < ?", before),
+            ("hook = ?", hook),
+            ("event = ?", event),
+            ("campaign = ?", campaign),
+            ("state = ?", state),
+            ("created_at >= ?", since),
+            ("created_at < ?", until),
+        ):
+            if value is not None:
+                where.append(text)
+                args.append(value)
+        sql = f"SELECT {COLUMNS} FROM deliveries WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?"
+
+        def plan() -> Plan[list[Delivery]]:
+            return [to_delivery(row) for row in (yield Sql(sql, (*args, limit)))]
+
+        return await self._db.read(plan)
+
+    async def open_count(self, tenant: str, campaign: str | None = None) -> int:
+        """How many deliveries are not at an end yet, of a campaign or of all."""
+        clause, args = ("AND campaign = ?", (tenant, campaign)) if campaign else ("", (tenant,))
+
+        def plan() -> Plan[int]:
+            rows = yield Sql(
+                "SELECT COUNT(*) FROM deliveries WHERE tenant = ? "
+                f"AND state IN ('waiting', 'queued', 'sending') {clause}",
+                args,
+            )
+            return cast("int", rows[0][0])
+
+        return await self._db.read(plan)
+
+
+def _change_contact(tenant: str, change: ContactChange, now: int) -> Plan[None]:
+    rows = yield Sql(
+        "UPDATE contacts SET attributes = ?, tags = ?, revision = revision + 1, updated_at = ?"
+        " WHERE tenant = ? AND id = ? AND revision = ? RETURNING id",
+        (change.attributes, _encode(change.tags), now, tenant, change.contact, change.revision),
+    )
+    if not rows:
+        raise ContactMoved
+    rows_of_lists = [
+        (tenant, name, change.contact, status, now)
+        for status, lists in (("subscribed", change.subscribe), ("unsubscribed", change.unsubscribe))
+        for name in lists
+    ]
+    if rows_of_lists:
+        yield Many(
+            "INSERT INTO members (tenant, list, contact, seq, status, changed_at)"
+            " SELECT v.tenant, v.list, v.contact, c.seq, v.status, v.at FROM contacts c, {v}"
+            " WHERE c.tenant = v.tenant AND c.id = v.contact"
+            " ON CONFLICT (tenant, list, contact) DO UPDATE SET"
+            " status = excluded.status, changed_at = excluded.changed_at",
+            "tenant:t list:t contact:t status:t at:i",
+            rows_of_lists,
+        )
+
+
+def disable_hook(tenant: str, hook: str, reason: str, now: int) -> Plan[None]:
+    yield Sql(
+        "UPDATE hooks SET disabled_reason = ?, updated_at = ? WHERE tenant = ? AND id = ?",
+        (reason, now, tenant, hook),
+    )
+    yield Sql(
+        "UPDATE deliveries SET state = 'held', next_at = NULL, updated_at = ?"
+        " WHERE tenant = ? AND hook = ? AND next_at IS NOT NULL",
+        (now, tenant, hook),
+    )
+    yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")

