@@ -204,7 +204,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
 class EventDraft(Struct, frozen=True, kw_only=True):
     """An event before it has an id and a place: what publishers, providers and actions hand to intake.
 
-    ``time`` is ``None`` where the publisher gave none; it becomes the time of acceptance.
+    ``time`` is ``None`` where the publisher gave none; it becomes the time of acceptance. ``cause`` is the
+    delivery that led to it and ``cause_hook`` that delivery's hook, which must not see the event.
     """
 
     type: str
@@ -215,6 +216,7 @@ class EventDraft(Struct, frozen=True, kw_only=True):
     time: int | None = None
     envelope: bytes | None = None
     cause: str | None = None
+    cause_hook: str | None = None
     depth: int = 0
 
 

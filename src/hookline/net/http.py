@@ -18,14 +18,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import io
 import ipaddress
 import os
 import re
+import select
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -39,9 +40,9 @@ from msgspec import Struct
 from yarl import URL
 
 from hookline.model import AttemptError
+from hookline.net.dns import Dns, Resolver
 from hookline.net.targets import TargetRefused, Targets
 
-Resolver = Callable[[str, int], Awaitable[list[str]]]
 Headers = tuple[tuple[str, str], ...]
 
 KEEP_BODY = 16 * 1024
@@ -50,14 +51,15 @@ READ_BODY = 64 * 1024
 """Bytes that are read in the hope of using the connection again; beyond them it is closed."""
 BODY_SECONDS = 2.0
 """How long a body may take once the status is known, within the request's own limit."""
+LARGE = 1024 * 1024
 KEEP_HEADERS = 16 * 1024
 KEEP_ALIVE = 4.0
 """Node, uvicorn and Apache close idle connections after 5 seconds."""
 DNS_SECONDS = 10
 """How long checked addresses of a name are used for new connections."""
-DNS_THREADS = 32
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _OURS = frozenset(
     {
         "host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection",
@@ -99,7 +101,7 @@ class Response(Struct, frozen=True, kw_only=True):
 
 
 class HttpClient:
-    """Sends requests to allowed targets. `resolver` gives a host's addresses or raises `OSError`;
+    """Sends requests to allowed targets. `resolver` replaces the system's;
     `max_connections` are open at once, those above wait within their `connect_timeout`; `tls` replaces
     the system's certificate authorities."""
 
@@ -112,7 +114,7 @@ class HttpClient:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._targets = targets
-        self._resolver = _CheckedResolver(targets, resolver)
+        self._resolver = _CheckedResolver(Dns(targets, resolver))
         self._max_connections = max_connections
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
@@ -169,7 +171,8 @@ class HttpClient:
             request.method,
             url,
             headers=request.headers,
-            data=request.body or None,
+            # aiohttp wants large bodies as files, which it sends piece by piece.
+            data=io.BytesIO(request.body) if len(request.body) > LARGE else request.body or None,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=request.connect_timeout, sock_read=request.first_byte_timeout
@@ -207,72 +210,62 @@ class HttpClient:
 
 
 class _CheckedResolver(AbstractResolver):
-    """Gives aiohttp just the addresses that may be reached; `TargetRefused` if there is none."""
+    """Shows aiohttp just the addresses that may be reached."""
 
-    def __init__(self, targets: Targets, resolver: Resolver | None) -> None:
-        self._targets = targets
-        self._resolver = resolver or self._ask_system
-        self._threads: ThreadPoolExecutor | None = None
+    def __init__(self, dns: Dns) -> None:
+        self._dns = dns
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found: list[ResolveResult] = []
-        objection: str | None = None
-        for text in await self._resolver(host, port):
-            address = ipaddress.ip_address(text)
-            if (why := self._targets.objection(address, port)) is not None:
-                objection = why
-                continue
-            version = socket.AF_INET if address.version == 4 else socket.AF_INET6
-            found.append(ResolveResult(hostname=host, host=text, port=port, family=version, proto=0, flags=0))
-        if objection is not None and not found:
-            # The address itself stays unsaid: names of an inner network are not the user's to look up.
-            raise TargetRefused(f"{host} leads to no address that hooks may reach: {objection}")
-        if not found:
-            raise OSError(f"{host} has no address")
-        return found
-
-    async def _ask_system(self, host: str, port: int) -> list[str]:
-        """Asks in threads of our own: a name server that hangs must not stop what else needs threads."""
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(DNS_THREADS, thread_name_prefix="hookline-dns")
-        ask = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
-        return [str(sockaddr[0]) for *_, sockaddr in found]
+        return [
+            ResolveResult(hostname=host, host=str(address), port=port, family=family, proto=0, flags=0)
+            for address in await self._dns.lookup(host, port)
+        ]
 
     async def close(self) -> None:
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._dns.close()
 
 
 class _HeadFirst(ResponseHandler):
-    """Parses the head of an answer before it looks at what follows in the same packet.
+    """One connection, stricter than aiohttp's own in two ways.
 
-    aiohttp's parser drops a complete head when the bytes after it are broken; for a webhook the status
-    has been said by then.
+    The head of an answer is parsed before what follows in the same packet: a parser that meets broken
+    bytes drops the complete head before them, but for a webhook the status has been said by then.
+    And a connection with something to read while it is idle is not used again: either its server has
+    closed it, or it speaks out of turn.
     """
 
-    _answered = True
+    _body: StreamReader | None = None
 
     def set_response_params(self, **params: Any) -> None:
-        self._answered = False
+        self._body = None
         super().set_response_params(**params)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        self._answered = data[0].code >= 200
+        if data[0].code >= 200:
+            self._body = data[1]
         super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
         for _ in range(8):  # interim answers (1xx) have heads, too; a flood of them is taken as it comes
             end = data.find(b"\r\n\r\n") + 4
-            if self._answered or end < 4:
+            if self._body is not None or end < 4:
                 break
             super().data_received(data[:end])
             data = data[end:]
             if not data or self.exception() is not None:
                 return
         super().data_received(data)
+        if self._body is not None and not self._body.is_eof() and self.exception() is not None:
+            self._body.set_exception(aiohttp.ClientPayloadError("broken body"))
+
+    def is_connected(self) -> bool:
+        if self.transport is None or self.transport.is_closing():
+            return False
+        idle = select.poll()
+        idle.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not idle.poll(0)
 
 
 class _Answer(aiohttp.ClientResponse):
@@ -349,8 +342,8 @@ def _complaint(request: Request) -> str | None:
             return f"{name!r} is no header name"
         if name.lower() in _OURS:
             return f"the header {name} is the client's own"
-        if any(char in value for char in "\r\n\0"):
-            return f"the header {name} holds a line break or a NUL"
+        if _UNSENDABLE.search(value):
+            return f"the header {name} holds a line break or another control character"
     return None
 
 

@@ -89,20 +89,32 @@ class Campaigns:
 
         return await self._db.run(plan)
 
-    async def finish(self, tenant: str, campaign: str, now: int) -> bool:
-        """Close a campaign all of whose deliveries are at an end; false when they are not, or it was closed."""
+    async def is_over(self, tenant: str, campaign: str) -> bool:
+        """Whether every recipient has a delivery, and all of these are at an end."""
 
         def plan() -> Plan[bool]:
             rows = yield Sql(
-                "UPDATE campaigns SET state = 'sent', finished_at = ? WHERE tenant = ? AND id = ?"
-                " AND state = 'sending' AND cursor = ? AND NOT EXISTS (SELECT 1 FROM deliveries d"
+                "SELECT 1 FROM campaigns WHERE tenant = ? AND id = ? AND state = 'sending' AND cursor = ?"
+                " AND NOT EXISTS (SELECT 1 FROM deliveries d"
                 " WHERE d.tenant = campaigns.tenant AND d.campaign = campaigns.id"
-                " AND d.state IN ('waiting', 'queued', 'sending')) RETURNING id",
-                (now, tenant, campaign, EVERYONE),
+                " AND d.state IN ('waiting', 'queued', 'sending'))",
+                (tenant, campaign, EVERYONE),
             )
             return bool(rows)
 
-        return await self._db.run(plan)
+        return await self._db.read(plan)
+
+    async def finish(self, tenant: str, campaign: str, now: int) -> None:
+        """Close a campaign that is over."""
+
+        def plan() -> Plan[None]:
+            yield Sql(
+                "UPDATE campaigns SET state = 'sent', finished_at = ?"
+                " WHERE tenant = ? AND id = ? AND state = 'sending'",
+                (now, tenant, campaign),
+            )
+
+        await self._db.run(plan)
 
     async def get(self, tenant: str, campaign: str) -> Campaign | None:
         def plan() -> Plan[Campaign | None]:

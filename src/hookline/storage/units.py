@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from msgspec import Struct
 
 from hookline.model import Attempt, ContactChange, Delivery, Event
+from hookline.rules.effects import Effect
 
 
 class EventKey(Struct, frozen=True):
@@ -26,16 +25,6 @@ class LimitClaim(Struct, frozen=True):
     delivery: str
     since: int
     most: int
-
-
-class Effect(Struct, frozen=True):
-    """What an email event changes besides being an event: counters, flags, suppression."""
-
-    machine: bool = False
-    hard: bool = False
-    list: str = ""
-    suppress: Literal["hard_bounce", "complaint", "unsubscribe"] | None = None
-    address: str | None = None
 
 
 class Prepared(Struct, frozen=True):

@@ -7,25 +7,28 @@ one closure each, so that the depth of calls is the depth of nesting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from decimal import Decimal
 
-from hookline.rules.cel import syntax, words
-from hookline.rules.cel.errors import CelError, EvalError, Exhausted, error_at
-from hookline.rules.cel.functions import FUNCTIONS, METHODS, Function, weight
-from hookline.rules.cel.macros import MACROS, Macro
+from hookline.rules.cel import calls, syntax, words
+from hookline.rules.cel.errors import FAILURES, CelError, EvalError, Exhausted, error_at
 from hookline.rules.cel.parser import MAX_DEPTH, parse
-from hookline.rules.cel.values import OPERATORS, STEPS, TYPES, Budget, check_result, item, negate, truth
+from hookline.rules.cel.values import (
+    BUDGET,
+    OPERATORS,
+    STEPS,
+    TYPES,
+    Budget,
+    Run,
+    Scope,
+    check_result,
+    constant,
+    item,
+    negate,
+)
 
 MAX_SOURCE = 4096
-BUDGET = ""
-
-Scope = dict[str, Any]
-Run = Callable[[Scope], object]
 Locals = Mapping[str, str]
-
-# What Python raises where values are of the right types but have no result.
-FAILURES = (ArithmeticError, LookupError, TypeError, ValueError)
 
 
 class Expression:
@@ -63,12 +66,14 @@ def compile(source: str, variables: Collection[str]) -> Expression:
         source.encode()
     except UnicodeEncodeError as error:
         raise error_at(source, error.start, "half of a surrogate pair is no character") from None
-    compiler = _Compiler(source, variables)
+    compiler = Compiler(source, variables)
     run = compiler.build(parse(source), {})
     return Expression(source, frozenset(compiler.names), run)
 
 
-class _Compiler:
+class Compiler:
+    """One compilation. ``local`` maps the macros' variables in reach to their keys in the scope."""
+
     def __init__(self, source: str, variables: Collection[str]) -> None:
         self.source = source
         self.variables = variables
@@ -100,13 +105,13 @@ class _Compiler:
             case syntax.Ternary():
                 run = self.ternary(node, local)
             case syntax.Call():
-                run = self.call(node, local)
+                run = calls.build(self, node, local)
             case syntax.Index():
                 run = self.index(node, local)
             case syntax.ListOf():
-                run = self.list(node, local)
+                run = self.list_of(node, local)
             case syntax.MapOf():
-                run = self.map(node, local)
+                run = self.map_of(node, local)
             case _:  # pragma: no cover
                 raise AssertionError(node)
         self.depth -= 1
@@ -125,7 +130,7 @@ class _Compiler:
             base = base.operand
         steps.reverse()
         if not isinstance(base, syntax.Name):
-            return fields(self.build(base, local), steps)
+            return _fields(self.build(base, local), steps)
         if not self.is_variable(base, local):
             dotted = ".".join([base.name, *(field for field, _ in steps)])
             if dotted in TYPES:
@@ -136,7 +141,13 @@ class _Compiler:
             key = local[key]
         else:
             self.names.add(key)
-        return fields(lambda scope: scope.get(key), steps) if steps else lambda scope: scope.get(key)
+        return _fields(_variable(key), steps) if steps else _variable(key)
+
+    def bind(self, name: str, local: Locals) -> tuple[str, Locals]:
+        """A key for a macro's variable, unlike all other keys, and the locals with it."""
+        self.macros += 1
+        key = f"{name}/{self.macros}"
+        return key, {**local, name: key}
 
     def index(self, node: syntax.Index, local: Locals) -> Run:
         operand, key = self.build(node.operand, local), self.build(node.index, local)
@@ -196,15 +207,15 @@ class _Compiler:
         decides = operator == "||"
 
         def run(scope: Scope) -> object:
-            failure: EvalError | None = None
+            failure = ""
             for operand in operands:
                 try:
                     if operand(scope) is decides:
                         return decides
                 except EvalError as error:
-                    failure = failure or error
+                    failure = failure or str(error)  # the error itself would hold the scope in a cycle
             if failure:
-                raise failure
+                raise EvalError(failure)
             return not decides
 
         return run
@@ -231,14 +242,12 @@ class _Compiler:
 
         def run(scope: Scope) -> object:
             value = operand(scope)
-            if value is None:
-                raise EvalError(f"{text} is not known, so -{text} cannot be computed")
             try:
                 result = negate(value)
             except FAILURES as error:
                 raise EvalError(words.failure(text, error)) from None
             if result is NotImplemented:
-                raise EvalError(words.unsuitable("'-'", ("a number",), text, value))
+                raise EvalError(words.unsuitable("'-'", (int, Decimal), text, value))
             return result
 
         return run
@@ -260,11 +269,11 @@ class _Compiler:
 
     # --- lists and maps --------------------------------------------------------------------------
 
-    def list(self, node: syntax.ListOf, local: Locals) -> Run:
+    def list_of(self, node: syntax.ListOf, local: Locals) -> Run:
         items = [self.build(one, local) for one in node.items]
         return lambda scope: [one(scope) for one in items]
 
-    def map(self, node: syntax.MapOf, local: Locals) -> Run:
+    def map_of(self, node: syntax.MapOf, local: Locals) -> Run:
         entries = [(self.build(key, local), self.build(value, local)) for key, value in node.entries]
         texts = [self.text(key) for key, _ in node.entries]
 
@@ -273,7 +282,7 @@ class _Compiler:
             for (key_of, value_of), text in zip(entries, texts, strict=True):
                 key = key_of(scope)
                 if type(key) is not str and type(key) is not int and type(key) is not bool:
-                    raise EvalError(words.unsuitable("a key", ("a string", "an int", "a bool"), text, key))
+                    raise EvalError(words.unsuitable("a map's key", (str, int, bool), text, key))
                 if key in result:  # to Python 1 and true are one key: such a map is refused as well
                     raise EvalError(f"the key {text} comes twice in this map")
                 result[key] = value_of(scope)
@@ -281,55 +290,23 @@ class _Compiler:
 
         return run
 
-    # --- calls -----------------------------------------------------------------------------------
 
-    def call(self, node: syntax.Call, local: Locals) -> Run:
-        receiver, name = node.receiver, node.name
-        if receiver is None:
-            if name == "has":
-                return self.has(node, local)
-            return self.function(node, name, FUNCTIONS.get(name), node.arguments, local)
-        if isinstance(receiver, syntax.Name) and not self.is_variable(receiver, local):
-            qualified = f"{receiver.name}.{name}"
-            if qualified in FUNCTIONS:
-                return self.function(node, qualified, FUNCTIONS[qualified], node.arguments, local)
-        if name in MACROS:
-            return self.macro(node, MACROS[name], receiver, local)
-        return self.function(node, name, METHODS.get(name), (receiver, *node.arguments), local)
+def _fields(base: Run, steps: list[tuple[str, str]]) -> Run:
+    """``base.field.field``; each step is a field and the text of what it is a field of."""
 
-    def has(self, node: syntax.Call, local: Locals) -> Run:
-        if len(node.arguments) != 1 or not isinstance(node.arguments[0], syntax.Select):
-            raise self.fail(node.name_start, "has() takes one field, as in has(event.data.name)")
-        field = self.build(node.arguments[0], local)
-        return lambda scope: field(scope) is not None
+    def run(scope: Scope) -> object:
+        value = base(scope)
+        for field, text in steps:
+            if type(value) is dict:
+                value = value.get(field)
+            elif value is None:
+                return None
+            else:
+                raise EvalError(words.no_field(text, value, field))
+        return value
 
-    def macro(self, node: syntax.Call, macro: Macro, receiver: syntax.Node, local: Locals) -> Run:
-        variable, *bodies = node.arguments or (node,)
-        if not isinstance(variable, syntax.Name) or variable.rooted or len(bodies) not in macro.bodies:
-            raise self.fail(node.name_start, f"{node.name}() is written {macro.usage}")
-        self.macros += 1
-        key = f"{variable.name}/{self.macros}"
-        inner = {**local, variable.name: key}
-        listed = self.build(receiver, local)
-        conditions = [self.condition(body, inner) for body in (bodies if macro.tests else bodies[:-1])]
-        transform = None if macro.tests else self.build(bodies[-1], inner)
-        body = macro.make(key, conditions[0] if conditions else None, transform)
-        text, name = self.text(receiver), node.name
-        # An item costs as much as there is to do for it.
-        cost = 1 + sum(one.end - one.start for one in bodies) // 16
+    return run
 
-        def run(scope: Scope) -> object:
-            items = listed(scope)
-            if type(items) is not list and type(items) is not dict:
-                raise EvalError(words.unsuitable(f"{name}()", ("a list", "a map"), text, items))
-            return body(scope, items, cost)
 
-        return run
-
-    def function(
-        self, node: syntax.Call, name: str, function: Function | None, given: tuple[syntax.Node, ...], local: Locals
-    ) -> Run:
-        methods = node.receiver is not None and "." not in name
-        if function is None:
-            raise self.fail(node.name_start, words.unknown_function(name, methods))
-        ...
+def _variable(key: str) -> Run:
+    return lambda scope: scope.get(key)

@@ -17,6 +17,10 @@ class EvalError(Exception):
     """The expression has no value for this input; the text says in plain words why."""
 
 
+# What Python raises where the types of values fit, but not the values.
+FAILURES = (ArithmeticError, LookupError, TypeError, ValueError)
+
+
 class Exhausted(Exception):
     """The step budget is spent. No ``EvalError``, so that ``||`` and ``&&`` cannot absorb it."""
 

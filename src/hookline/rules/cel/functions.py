@@ -22,7 +22,6 @@ from hookline.rules.cel.values import (
     EXACT,
     MAX_ITEMS,
     ROUNDING,
-    Type,
     bounded,
     fits,
     kind,
@@ -42,7 +41,7 @@ _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,200}(?:\.[0-9]{0,200})?|\.[0-9]{1,200})(
 _DURATION = re.compile(r"([+-]?)((?:[0-9]{1,30}(?:\.[0-9]{1,30})?(?:d|h|ms|m|s|us|µs|μs|ns)){1,8})|[+-]?0")
 _DURATION_PART = re.compile(r"([0-9.]+)([a-zµμ]+)")
 _OFFSET = re.compile(r"([+-]?)([0-9]{2}):([0-9]{2})")
-_MICROSECONDS = {
+_MICROSECONDS: dict[str, int | Fraction] = {
     "d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000,
     "us": 1, "µs": 1, "μs": 1, "ns": Fraction(1, 1000),
 }  # fmt: skip
@@ -279,7 +278,7 @@ def _of_time(read: Callable[[datetime], int]) -> Function:
 def _of_both(read: Callable[[datetime], int], unit: timedelta, modulus: int | None = None) -> Function:
     """A part of a time, or of a duration: how many ``unit`` it has, toward zero, modulo ``modulus``."""
 
-    def run(value: Any, zone: tzinfo | None = None) -> int:
+    def run(value: datetime | timedelta, zone: tzinfo | None = None) -> int:
         if isinstance(value, datetime):
             return read(value.astimezone(zone or UTC))
         if zone:
@@ -311,7 +310,9 @@ FUNCTIONS: dict[str, Function] = {
     "type": _function(type_of, ANYTHING, weighs=False),
     "dyn": _function(_same, ANYTHING, weighs=False),
     "round": _function(_round, NUMBER, (int,), optional=1),
-    "abs": _function(lambda number: bounded(abs(number)) if type(number) is int else number.copy_abs(), NUMBER),
+    "abs": _function(
+        lambda number: bounded(abs(number)) if type(number) is int else number.copy_abs(), NUMBER
+    ),
     "max": _GREATEST,
     "min": _LEAST,
     "math.greatest": _GREATEST,
@@ -350,6 +351,6 @@ def weight(value: object) -> int:
     """The steps that reading an argument costs."""
     if type(value) is str or type(value) is bytes:
         return len(value) >> 6
+    if type(value) is int:
+        return value.bit_length() >> 8
     return len(value) if type(value) is list else 0
-
-

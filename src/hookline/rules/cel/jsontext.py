@@ -10,6 +10,8 @@ import msgspec
 from hookline.rules.cel.values import Type, kind
 from hookline.rules.times import format_time, from_datetime
 
+# Far more than any amount has, and few enough that arithmetic takes no time.
+MAX_NUMBER = 500
 _SECOND = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -21,13 +23,20 @@ def from_json(raw: bytes) -> object:
     """
     try:
         return _DECODER.decode(raw)
-    except InvalidOperation:
-        raise ValueError("a number has an exponent that is too large") from None
     except RecursionError:
         raise ValueError("this is nested too deeply") from None
 
 
-_DECODER: msgspec.json.Decoder[object] = msgspec.json.Decoder(float_hook=Decimal)
+def _decimal(text: str) -> Decimal:
+    if len(text) > MAX_NUMBER:
+        raise ValueError(f"a number has more than {MAX_NUMBER} characters")
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a number has an exponent that is too large") from None
+
+
+_DECODER: msgspec.json.Decoder[object] = msgspec.json.Decoder(float_hook=_decimal)
 
 
 def to_json(value: object) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NoReturn
 
-from hookline.rules.cel.errors import CelError, error_at
+from hookline.rules.cel.errors import error_at
 from hookline.rules.cel.lexer import Token, tokenize
 from hookline.rules.cel.syntax import (
     Binary,
@@ -30,9 +30,10 @@ _RANKS |= dict.fromkeys(("*", "/", "%"), 4)
 
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _KEYWORDS = frozenset(_CONSTANTS) | {"in"}
-_RESERVED = frozenset(
-    "as break const continue else for function if import let loop package namespace return var void while".split()
-)
+_RESERVED = frozenset((
+    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
+    "namespace", "return", "var", "void", "while",
+))  # fmt: skip
 _WORDS = {"and": "; 'and' is written '&&'", "or": "; 'or' is written '||'", "not": "; 'not' is written '!'"}
 
 
@@ -48,8 +49,7 @@ class _Parser:
         self.position = 0
         self.depth = 0
 
-    @property
-    def token(self) -> Token:
+    def peek(self) -> Token:
         return self.tokens[self.position]
 
     def take(self) -> Token:
@@ -68,31 +68,33 @@ class _Parser:
         return False
 
     def expected(self, what: str) -> NoReturn:
-        token = self.token
+        token = self.peek()
         found = f"found {token.text!r}" if token.kind != "end" else "but the expression ends here"
         before = self.tokens[self.position - 1].text  # of ``not x`` it is x that is found
         hint = _WORDS.get(token.text) or (_WORDS["not"] if before == "not" else "")
         raise error_at(self.source, token.start, f"expected {what}, {found}{hint}")
 
-    def close(self, mark: str, opening: Token) -> Token:
+    def close(self, mark: str, opening: Token, more: str = "an operator, ','") -> Token:
         if not self.sees(mark):
-            place: CelError = error_at(self.source, opening.start, "")
+            place = error_at(self.source, opening.start, "")
             which = f"the {opening.text!r} at {place.line}:{place.column}"
-            self.expected(f"an operator, ',' or {mark!r} to close {which}")
+            self.expected(f"{more} or {mark!r} to close {which}")
         return self.take()
 
     def whole(self) -> Node:
-        if self.token.kind == "end":
+        if self.peek().kind == "end":
             raise error_at(self.source, 0, "the expression is empty")
         node = self.expression()
-        if self.token.kind != "end":
+        if self.peek().kind != "end":
             self.expected("an operator or the end")
         return node
 
     def expression(self) -> Node:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise error_at(self.source, self.token.start, f"this is nested more than {MAX_DEPTH} levels deep")
+            raise error_at(
+                self.source, self.peek().start, f"this is nested more than {MAX_DEPTH} levels deep"
+            )
         node = self.binary(0)
         branches = []
         while self.accept("?"):
@@ -109,7 +111,7 @@ class _Parser:
     def binary(self, lowest: int) -> Node:
         """Precedence climbing: operators of rank ``lowest`` and above, all left-associative."""
         left = self.unary()
-        while self.token.kind in ("mark", "name") and (rank := _RANKS.get(self.token.text, -1)) >= lowest:
+        while self.peek().kind in ("mark", "name") and (rank := _RANKS.get(self.peek().text, -1)) >= lowest:
             operator = self.take().text
             right = self.binary(rank + 1)
             left = Binary(left.start, right.end, operator, left, right)
@@ -127,12 +129,12 @@ class _Parser:
     def member(self) -> Node:
         node = self.primary()
         while True:
-            opening = self.token
+            opening = self.peek()
             if self.accept("."):
                 node = self.select(node)
             elif self.accept("["):
                 index = self.expression()
-                node = Index(node.start, self.close("]", opening).end, node, index)
+                node = Index(node.start, self.close("]", opening, "an operator").end, node, index)
             elif self.sees("{") and isinstance(node, Name | Select):
                 message = "there are no message types to build; a map is written {'key': value}"
                 raise error_at(self.source, node.start, message)
@@ -140,7 +142,7 @@ class _Parser:
                 return node
 
     def select(self, operand: Node) -> Node:
-        field = self.token
+        field = self.peek()
         if field.kind not in ("name", "quoted"):
             self.expected("a field name after '.'")
         if field.kind == "name" and field.text in _KEYWORDS:
@@ -162,7 +164,7 @@ class _Parser:
         return Call(start, end, receiver, name.text, name.start, tuple(arguments))
 
     def primary(self) -> Node:
-        token = self.token
+        token = self.peek()
         if token.kind == "literal":
             self.take()
             return Literal(token.start, token.end, token.value)
@@ -170,13 +172,13 @@ class _Parser:
             return self.named(self.take())
         if self.accept("("):
             node = self.expression()
-            return replace(node, start=token.start, end=self.close(")", token).end)
+            return replace(node, start=token.start, end=self.close(")", token, "an operator").end)
         if self.accept("["):
-            return self.list(token)
+            return self.list_of(token)
         if self.accept("{"):
-            return self.map(token)
+            return self.map_of(token)
         if self.accept("."):
-            name = self.token
+            name = self.peek()
             if name.kind != "name":
                 self.expected("a variable after '.'")
             return replace(self.named(self.take(), rooted=True), start=token.start)
@@ -193,7 +195,7 @@ class _Parser:
             return self.call(None, token)
         return Name(token.start, token.end, token.text, rooted)
 
-    def list(self, opening: Token) -> Node:
+    def list_of(self, opening: Token) -> Node:
         items: list[Node] = []
         while not self.sees("]"):
             items.append(self.expression())
@@ -201,7 +203,7 @@ class _Parser:
                 break
         return ListOf(opening.start, self.close("]", opening).end, tuple(items))
 
-    def map(self, opening: Token) -> Node:
+    def map_of(self, opening: Token) -> Node:
         entries = []
         while not self.sees("}"):
             key = self.expression()

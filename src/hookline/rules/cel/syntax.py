@@ -14,7 +14,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Literal(Node):
-    value: None | bool | int | Decimal | str | bytes
+    value: bool | int | Decimal | str | bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,16 @@ class Budget:
             raise Exhausted
 
 
+# A closure of a compiled expression gets the variables, and under the key ``BUDGET`` the budget.
+BUDGET = ""
+Scope = dict[str, Any]
+Run = Callable[[Scope], object]
+
+
+def constant(value: object) -> Run:
+    return lambda scope: value
+
+
 @dataclass(frozen=True, slots=True)
 class Type:
     """A type as a value, what ``type(x)`` gives."""
@@ -137,7 +147,7 @@ def equal(budget: Budget, a: Any, b: Any) -> bool:
     """Numbers by value, lists and maps by their items; what is of different types is different."""
     kind_a = type(a)
     if kind_a is not type(b):
-        return kind_a in NUMBERS and type(b) in NUMBERS and bool(a == b)
+        return _numbers(budget, a, b) and bool(a == b)
     if kind_a is list:
         budget.charge(1 + len(a))
         return len(a) == len(b) and all(equal(budget, x, y) for x, y in zip(a, b, strict=True))
@@ -159,7 +169,7 @@ def unequal(budget: Budget, a: Any, b: Any) -> bool:
 def _ordering(compare: Callable[[Any, Any], bool]) -> Operator:
     def operator(budget: Budget, a: Any, b: Any) -> object:
         kind_a, kind_b = type(a), type(b)
-        if kind_a in NUMBERS and kind_b in NUMBERS:
+        if (kind_a is int and kind_b is int) or _numbers(budget, a, b):
             return compare(a, b)
         if kind_a is not kind_b or kind_a not in _ORDERED:
             return NotImplemented
@@ -211,6 +221,16 @@ def item(budget: Budget, container: Any, key: Any) -> object:
 # --- arithmetic ----------------------------------------------------------------------------------
 
 
+def _numbers(budget: Budget, a: Any, b: Any) -> bool:
+    """Whether both are numbers. Ints of thousands of digits, which JSON may hold, have their price."""
+    if type(a) not in NUMBERS or type(b) not in NUMBERS:
+        return False
+    bits = (a.bit_length() if type(a) is int else 0) + (b.bit_length() if type(b) is int else 0)
+    if bits > 256:
+        budget.charge(bits >> 8)
+    return True
+
+
 def bounded(number: int) -> int:
     if -INT_LIMIT < number < INT_LIMIT:
         return number
@@ -221,7 +241,7 @@ def add(budget: Budget, a: Any, b: Any) -> object:
     kind_a, kind_b = type(a), type(b)
     if kind_a is int and kind_b is int:
         return bounded(a + b)
-    if kind_a in NUMBERS and kind_b in NUMBERS:
+    if _numbers(budget, a, b):
         return EXACT.add(a, b)
     if kind_a is not kind_b:
         times = {kind_a, kind_b} == {datetime, timedelta}
@@ -239,7 +259,7 @@ def subtract(budget: Budget, a: Any, b: Any) -> object:
     kind_a, kind_b = type(a), type(b)
     if kind_a is int and kind_b is int:
         return bounded(a - b)
-    if kind_a in NUMBERS and kind_b in NUMBERS:
+    if _numbers(budget, a, b):
         return EXACT.subtract(a, b)
     if (kind_a is datetime or kind_a is timedelta) and (kind_b is kind_a or kind_b is timedelta):
         return a - b
@@ -247,13 +267,13 @@ def subtract(budget: Budget, a: Any, b: Any) -> object:
 
 
 def multiply(budget: Budget, a: Any, b: Any) -> object:
-    if type(a) is int and type(b) is int:
-        return bounded(a * b)
-    return EXACT.multiply(a, b) if type(a) in NUMBERS and type(b) in NUMBERS else NotImplemented
+    if not _numbers(budget, a, b):
+        return NotImplemented
+    return bounded(a * b) if type(a) is int and type(b) is int else EXACT.multiply(a, b)
 
 
 def divide(budget: Budget, a: Any, b: Any) -> object:
-    if type(a) not in NUMBERS or type(b) not in NUMBERS:
+    if not _numbers(budget, a, b):
         return NotImplemented
     if not b:
         raise ZeroDivisionError
@@ -265,7 +285,7 @@ def divide(budget: Budget, a: Any, b: Any) -> object:
 
 def remainder(budget: Budget, a: Any, b: Any) -> object:
     """What truncating division leaves; it has the sign of ``a``."""
-    if type(a) not in NUMBERS or type(b) not in NUMBERS:
+    if not _numbers(budget, a, b):
         return NotImplemented
     if not b:
         raise ZeroDivisionError

@@ -1,0 +1,84 @@
+"""What an HTTP answer means for a delivery, and how an exchange is written down. Shared by the HTTP kinds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from hookline.model import SECOND, AttemptError, Outcome
+from hookline.net.http import Request, Response
+from hookline.rules.times import from_datetime
+
+KEPT_BODY = 16 * 1024
+_SECONDS = re.compile(r"\d{1,9}", re.ASCII)
+
+
+def header(response: Response, name: str) -> str | None:
+    """The first header of this name, which is in lower case."""
+    return next((value for key, value in response.headers if key.lower() == name), None)
+
+
+def retry_after(response: Response, now: int) -> int | None:
+    """Microseconds that the receiver asks us to wait (RFC 9110, section 10.2.3: seconds or a date)."""
+    text = (header(response, "retry-after") or "").strip()
+    if _SECONDS.fullmatch(text):
+        return int(text) * SECOND
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    return max(0, from_datetime(moment) - now)
+
+
+def judge(response: Response, now: int) -> Outcome:
+    """Success is a 2xx and only that; everything else is tried again, except 410."""
+    status = response.status
+    if status is None:
+        return Outcome(result="retry", error=response.error or "protocol", detail=response.detail)
+    if 200 <= status < 300:
+        return Outcome(result="ok", status=status)
+    error: AttemptError = "http_status"
+    detail = f"the receiver answered {status}"
+    if status == 410:
+        detail = "the receiver answered 410 Gone"
+        return Outcome(result="permanent", error="gone", status=status, detail=detail, disable_hook=detail)
+    if 300 <= status < 400:
+        error, detail = "redirect", f"the receiver answered {status}; redirects are never followed"
+    elif status == 429:
+        error = "rate_limited"
+    return Outcome(
+        result="retry", error=error, status=status, detail=detail, retry_after=retry_after(response, now)
+    )
+
+
+def record(
+    outcome: Outcome, request: Request, response: Response, *, hide: Collection[str] = (), url: str | None = None
+) -> Outcome:
+    """The outcome with the exchange written down; headers named in ``hide`` and a masked ``url`` stay secret."""
+    asked = {
+        "method": request.method,
+        "url": url or request.url,
+        "headers": {k: "…" if k.lower() in hide else v for k, v in request.headers},
+        "body": _readable(request.body),
+    }
+    answered: Mapping[str, object] = {
+        "status": response.status,
+        "headers": dict(response.headers),
+        "body": _readable(response.body[:KEPT_BODY]),
+        "truncated": response.truncated,
+        "address": response.address,
+        "connect_ms": round(response.connect_ms, 3),
+        "total_ms": round(response.total_ms, 3),
+    }
+    return msgspec.structs.replace(
+        outcome, request=msgspec.json.encode(asked), response=msgspec.json.encode(answered)
+    )
+
+
+def _readable(body: bytes) -> str:
+    return body.decode("utf-8", "replace").replace("\0", "\ufffd")

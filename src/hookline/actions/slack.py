@@ -1,0 +1,126 @@
+"""A line in a Slack channel through an incoming webhook."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+from hookline.actions import http_outcome
+from hookline.actions.webhook import USER_AGENT
+from hookline.actions.work import VARIABLES, Invalid, Plan, Work
+from hookline.model import Event, Outcome, SlackAction
+from hookline.net.http import Request
+from hookline.rules import templates
+
+KIND = "slack"
+# What Slack answers when trying again cannot help (its documentation of incoming webhooks).
+HOPELESS = frozenset({400, 403, 404})
+SENTENCES = {
+    "email.sent": "A mail to {subject} was sent",
+    "email.delivered": "A mail to {subject} was delivered",
+    "email.deferred": "A mail to {subject} is delayed: {detail}",
+    "email.opened": "{subject} opened a mail",
+    "email.clicked": "{subject} clicked {url}",
+    "email.bounced": "A mail to {subject} bounced: {detail}",
+    "email.blocked": "A mail to {subject} was blocked: {reason}",
+    "email.complained": "{subject} marked a mail as spam",
+    "email.unsubscribed": "{subject} unsubscribed",
+}
+
+
+class SlackPlan(Plan, frozen=True, kw_only=True):
+    url: str
+    text: templates.Template | None
+    blocks: templates.Template | None
+
+
+def compile(action: SlackAction) -> SlackPlan:
+    text = _compile("/do/text", action.text)
+    blocks = _compile("/do/blocks", msgspec.json.encode(action.blocks).decode() if action.blocks else None)
+    names = frozenset[str]().union(*(template.names for template in (text, blocks) if template))
+    return SlackPlan(names=names, url=action.url, text=text, blocks=blocks)
+
+
+def _compile(pointer: str, source: str | None) -> templates.Template | None:
+    if source is None:
+        return None
+    try:
+        # Escaping makes `<!channel>` in a customer's name a text and no call to everybody.
+        return templates.compile(source, VARIABLES, html=True)
+    except templates.TemplateError as error:
+        raise Invalid(pointer, str(error)) from None
+
+
+async def perform(work: Work) -> Outcome:
+    plan = work.hook.plan
+    if not isinstance(plan, SlackPlan):
+        raise TypeError(type(plan))
+    try:
+        payload = _payload(plan, work)
+    except templates.TemplateError as error:
+        return Outcome(result="permanent", error="template", detail=str(error))
+    except msgspec.DecodeError as error:
+        return Outcome(result="permanent", error="template", detail=f"the blocks are no JSON: {error}")
+    request = Request(
+        method="POST",
+        url=plan.url,
+        headers=(("content-type", "application/json"), ("user-agent", USER_AGENT)),
+        body=msgspec.json.encode(payload),
+        timeout=work.hook.timeout,
+    )
+    response = await work.tools.http.send(request)
+    outcome = http_outcome.judge(response, work.tools.clock.now())
+    said = response.body[:200].decode("utf-8", "replace")
+    if response.status in HOPELESS:
+        outcome = Outcome(result="permanent", error="provider", status=response.status, detail=f"Slack: {said}")
+    elif outcome.result == "ok" and _refused(response.body):
+        outcome = Outcome(result="retry", error="provider", status=response.status, detail=f"Slack: {said}")
+    return http_outcome.record(outcome, request, response, url=masked(plan.url))
+
+
+def _payload(plan: SlackPlan, work: Work) -> dict[str, Any]:
+    values = cast("dict[str, object]", templates.plain(work.variables))
+    text = _unquote(plan.text.render(values)) if plan.text else readable(work.event)
+    payload: dict[str, Any] = {"text": text}
+    if plan.blocks is not None:
+        payload["blocks"] = msgspec.json.decode(_unquote(plan.blocks.render(values)))
+    return payload
+
+
+def _unquote(text: str) -> str:
+    # Slack knows three escapes, & < >; HTML's other two would be shown as they stand.
+    for escaped, mark in (("&#x27;", "'"), ("&#x2f;", "/"), ("&quot;", '"'), ("&#39;", "'"), ("&#34;", '"')):
+        text = text.replace(escaped, mark)
+    return text
+
+
+def _refused(body: bytes) -> bool:
+    try:
+        answer = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(answer, dict) and answer.get("ok") is False
+
+
+def readable(event: Event) -> str:
+    """A sentence about an event for people who did not write a text."""
+    data = msgspec.json.decode(event.data) if event.data else {}
+    fields = data if isinstance(data, dict) else {}
+    sentence = SENTENCES.get(event.type)
+    if sentence is None:
+        about = f" for {event.subject}" if event.subject else ""
+        return _escape(f"{event.type}{about}")
+    words = {name: str(fields.get(name) or "no reason given") for name in ("detail", "url", "reason")}
+    return _escape(sentence.format(subject=event.subject or "somebody", **words))
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def masked(url: str) -> str:
+    """The URL as it may be shown: its path is the secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/…"

@@ -1,0 +1,123 @@
+"""A signed POST to a URL (Standard Webhooks 1.0), in the standard, CloudEvents or a template's shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hookline import __version__
+from hookline.actions import http_outcome
+from hookline.actions.work import VARIABLES, Invalid, Plan, Work
+from hookline.model import Event, Outcome, WebhookAction
+from hookline.net.http import Request
+from hookline.rules import signing, templates
+from hookline.rules.times import format_time
+
+KIND = "webhook"
+USER_AGENT = f"Hookline/{__version__}"
+OURS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "hookline-delivery", "user-agent"})
+# Connection-level headers (RFC 9110, section 7.6.1) and those that say how the body is to be read.
+REFUSED = OURS | {
+    "host", "content-length", "content-type", "connection", "keep-alive", "proxy-authenticate",
+    "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect",
+}  # fmt: skip
+SHOWN_AS_SECRET = frozenset({"authorization", "cookie", "x-api-key"})
+TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
+
+
+class WebhookPlan(Plan, frozen=True, kw_only=True):
+    action: WebhookAction
+    template: templates.Template | None
+
+
+def compile(action: WebhookAction) -> WebhookPlan:
+    for name, value in action.headers.items():
+        _check_header(name, value)
+    template = None
+    if action.format == "template":
+        if action.template is None:
+            raise Invalid("/do/template", 'format "template" needs a template')
+        try:
+            template = templates.compile(action.template, VARIABLES, html=False)
+        except templates.TemplateError as error:
+            raise Invalid("/do/template", str(error)) from None
+    elif action.template is not None:
+        raise Invalid("/do/template", 'a template is used only with format "template"')
+    return WebhookPlan(names=template.names if template else frozenset(), action=action, template=template)
+
+
+def _check_header(name: str, value: str) -> None:
+    if not name or not set(name.lower()) <= TOKEN:
+        raise Invalid("/do/headers", f"{name!r} is not a header name")
+    if name.lower() in REFUSED:
+        raise Invalid("/do/headers", f"the header {name!r} is set by Hookline and cannot be replaced")
+    if len(value) > 8192 or any(ord(c) < 32 and c != "\t" or ord(c) == 127 for c in value):
+        raise Invalid("/do/headers", f"the value of {name!r} has control characters or is too long")
+    if not value.isascii():
+        raise Invalid("/do/headers", f"the value of {name!r} has characters outside ASCII")
+
+
+async def perform(work: Work) -> Outcome:
+    plan, event = work.hook.plan, work.event
+    if not isinstance(plan, WebhookPlan):
+        raise TypeError(type(plan))
+    content_type = "application/json"
+    if plan.template is not None:
+        try:
+            body = plan.template.render(templates.plain(work.variables)).encode()
+            msgspec.json.decode(body)
+        except templates.TemplateError as error:
+            return Outcome(result="permanent", error="template", detail=str(error))
+        except msgspec.DecodeError as error:
+            return Outcome(result="permanent", error="template", detail=f"the template gave no JSON: {error}")
+    elif plan.action.format == "cloudevents":
+        body, content_type = cloudevent(event), "application/cloudevents+json"
+    else:
+        body = standard(event)
+    timestamp = int(work.tools.wall())
+    headers = (
+        ("content-type", content_type),
+        ("user-agent", USER_AGENT),
+        ("webhook-id", event.id),
+        ("webhook-timestamp", str(timestamp)),
+        ("webhook-signature", signing.sign(work.hook.hook.secrets, event.id, timestamp, body)),
+        ("hookline-delivery", work.delivery.id),
+        *plan.action.headers.items(),
+    )
+    request = Request(
+        method="POST", url=plan.action.url, headers=headers, body=body, timeout=work.hook.timeout
+    )
+    response = await work.tools.http.send(request)
+    outcome = http_outcome.judge(response, work.tools.clock.now())
+    return http_outcome.record(outcome, request, response, hide=SHOWN_AS_SECRET)
+
+
+def standard(event: Event) -> bytes:
+    """The contract's own shape. The publisher's ``data`` goes out with its bytes unchanged."""
+    head = msgspec.json.encode(
+        {
+            "id": event.id,
+            "type": event.type,
+            "timestamp": format_time(event.time),
+            "source": event.source,
+            "subject": event.subject,
+        }
+    )
+    return head[:-1] + b',"data":' + (event.data or b"null") + b"}"
+
+
+def cloudevent(event: Event) -> bytes:
+    """CloudEvents 1.0 in JSON, structured mode, with the attributes that the publisher sent."""
+    extra: dict[str, Any] = msgspec.json.decode(event.envelope) if event.envelope else {}
+    attributes = {
+        "specversion": "1.0",
+        "id": event.source_id or event.id,
+        "source": event.source,
+        "type": event.type,
+        "time": format_time(event.time),
+    }
+    if event.subject is not None:
+        attributes["subject"] = event.subject
+    head = msgspec.json.encode(attributes | extra)
+    return head[:-1] + b',"data":' + event.data + b"}" if event.data else head

@@ -1,0 +1,98 @@
+"""Where everything is wired: ``build`` makes all there is, and hand-overs are callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hookline.actions.work import Tools
+from hookline.api import build_api
+from hookline.api.services import Services
+from hookline.clock import Clock, RealClock
+from hookline.dispatch import Dispatcher
+from hookline.intake import Intake
+from hookline.mail.campaigns import CampaignRunner
+from hookline.mail.sender import Mailer
+from hookline.net.http import HttpClient
+from hookline.net.smtp import SmtpClient, parse_smtp_url
+from hookline.net.targets import Targets
+from hookline.settings import Settings, secret_key
+from hookline.storage import derive, open_storage
+
+GRACE_SECONDS = 10.0
+
+
+class App:
+    """A whole Hookline: ``asgi`` is its HTTP face, ``services`` what is behind it."""
+
+    def __init__(self, services: Services, mail: SmtpClient | None) -> None:
+        self.services = services
+        self.asgi = build_api(services)
+        self._mail = mail
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def start(self) -> None:
+        """Take back what a stopped process left open, then begin to work."""
+        services = self.services
+        await services.dispatcher.start()
+        for work in (services.dispatcher.run(), services.dispatcher.beat(), services.campaigns.run()):
+            self._tasks.append(asyncio.create_task(work))
+
+    async def stop(self, grace: float = GRACE_SECONDS) -> None:
+        """Finish what is under way within ``grace`` seconds and close everything."""
+        services = self.services
+        for task in self._tasks[1:]:
+            task.cancel()
+        await services.dispatcher.stop(grace)
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await services.http.close()
+        if self._mail is not None:
+            await self._mail.close()
+        await services.storage.close()
+
+
+async def build(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    wall: Callable[[], float] = time.time,
+    chance: Callable[[], float] = random.random,
+) -> App:
+    """Open the database and wire the parts. ValueError for settings that cannot be.
+
+    ``clock`` rules everything but signatures, which receivers check against ``wall``, real time.
+    """
+    clock = clock or RealClock()
+    key = secret_key(settings)
+    targets = Targets.parse(settings.allow_targets)
+    smtp = parse_smtp_url(settings.smtp_url) if settings.smtp_url else None
+    storage = await open_storage(settings.storage_url, key)
+    http = HttpClient(targets)
+    mail = SmtpClient(smtp) if smtp else None
+    token_key = derive(key, "tokens")
+    mailer = Mailer(mail, storage, settings.public_url, token_key, clock, wall) if mail else None
+    intake = Intake(storage, clock)
+    tools = Tools(http=http, mailer=mailer, storage=storage, clock=clock, wall=wall)
+    dispatcher = Dispatcher(storage, intake, tools, chance)
+    campaigns = CampaignRunner(storage, clock)
+    campaigns.accept, campaigns.wake = intake.accept, dispatcher.wake
+    dispatcher.settled = campaigns.settled
+    services = Services(
+        settings=settings,
+        storage=storage,
+        intake=intake,
+        dispatcher=dispatcher,
+        http=http,
+        mailer=mailer,
+        campaigns=campaigns,
+        clock=clock,
+        token_key=token_key,
+    )
+    return App(services, mail)

@@ -1,0 +1,182 @@
+"""The end of an attempt: the lifecycle decides, and one commit stores all that follows from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from hookline.actions.work import CompiledHook
+from hookline.clock import Clock
+from hookline.intake import Intake
+from hookline.model import SECOND, Attempt, Delivery, EventDraft, Outcome
+from hookline.rules import lifecycle
+from hookline.rules.ids import new_id
+from hookline.rules.lifecycle import SMTP_SCHEDULE, Policy
+from hookline.storage import Storage, StorageUnavailable
+from hookline.storage.deliveries import Settled
+from hookline.storage.grouping import Grouped
+from hookline.storage.units import Accepted, ContactMoved, Settlement, StaleConfig, Unit
+
+log = structlog.get_logger("hookline.dispatch")
+GROUP = 500
+RETRY_STORAGE = SECOND
+
+
+class Settler:
+    """Settles attempts, in groups, once each."""
+
+    def __init__(
+        self, storage: Storage, intake: Intake, clock: Clock, chance: Callable[[], float]
+    ) -> None:
+        self._storage = storage
+        self._intake = intake
+        self._clock = clock
+        self._chance = chance
+        self._group: Grouped[Settlement, Settled] = Grouped(self._flush, GROUP)
+
+    async def settle(self, delivery: Delivery, outcome: Outcome, started: int) -> Delivery | None:
+        """Store the end of an attempt; the delivery as it then is, or ``None`` when its contact moved on.
+
+        While the database is away it waits and tries again: what was done is not done a second time
+        because writing it down failed.
+        """
+        away = False
+        while True:
+            settlement = await self._decide(delivery, outcome, started)
+            unit = settlement.follow_ups
+            try:
+                settled = await self._group.submit(settlement)
+            except (StaleConfig, ContactMoved, StorageUnavailable) as error:
+                if unit is not None:
+                    self._intake.give_back(unit, ())
+                if isinstance(error, ContactMoved):
+                    return None
+                if isinstance(error, StaleConfig):
+                    self._intake.forget_config()
+                    continue
+                if not away:
+                    log.warning("storage away, keeping what is known", error=str(error))
+                away = True
+                await self._clock.wait(asyncio.Event(), self._clock.now() + RETRY_STORAGE)
+                continue
+            self._announce(settlement, settled, unit)
+            return settlement.after
+
+    def _announce(self, settlement: Settlement, settled: Settled, unit: Unit | None) -> None:
+        if settlement.delivery.id in settled.lost:
+            log.warning("a late settlement was refused", delivery=settlement.delivery.id)
+        if settlement.disable_hook is not None:
+            self._intake.forget_config()
+        if unit is None:
+            return
+        stored = {item.event.id: item for item in settled.stored}
+        accepted = [
+            Accepted(item.event.id, False, stored[item.event.id].event, stored[item.event.id].deliveries)
+            for item in unit.items
+            if item.event.id in stored
+        ]
+        self._intake.give_back(unit, accepted)
+        self._intake.born(accepted)
+
+    async def _decide(self, delivery: Delivery, outcome: Outcome, started: int) -> Settlement:
+        hook = await self._intake.hook(delivery.tenant, delivery.hook) if delivery.hook else None
+        schedule = hook.schedule if isinstance(hook, CompiledHook) else SMTP_SCHEDULE
+        now = self._clock.now()
+        after = lifecycle.settle(delivery, outcome, Policy(schedule), now, self._chance())
+        if outcome.error == "cancelled":
+            after = msgspec.structs.replace(after, state="cancelled", next_at=None)
+        off = isinstance(hook, CompiledHook) and (hook.hook.disabled_reason or not hook.hook.spec.enabled)
+        if after.next_at is not None and (off or outcome.disable_hook is not None):
+            after = msgspec.structs.replace(after, state="held", next_at=None)
+        drafts = [*outcome.follow_ups]
+        if after.state == "failed" and outcome.error != "suppressed":
+            drafts.append(_failed(after, outcome))
+        if outcome.disable_hook is not None and delivery.hook is not None:
+            drafts.append(_disabled(after, outcome.disable_hook))
+        attempt = Attempt(
+            tenant=delivery.tenant,
+            id=new_id("att"),
+            delivery=delivery.id,
+            number=after.attempts,
+            started_at=started,
+            finished_at=now,
+            outcome=outcome.result,
+            error=outcome.error,
+            detail=outcome.detail,
+            status=outcome.status,
+            request=outcome.request,
+            response=outcome.response,
+        )
+        return Settlement(
+            delivery=delivery,
+            after=after,
+            attempt=attempt,
+            follow_ups=await self._intake.prepare(delivery.tenant, drafts) if drafts else None,
+            change=outcome.change,
+            disable_hook=outcome.disable_hook,
+        )
+
+    async def _flush(self, batch: Sequence[Settlement]) -> Sequence[Settled | BaseException]:
+        # A change of a contact may have to be undone: it goes alone, so that it takes nobody with it.
+        plain = [settlement for settlement in batch if settlement.change is None]
+        answers: dict[str, Settled | BaseException] = {}
+        if plain:
+            try:
+                together = await self._storage.deliveries.settle(plain)
+                answers = dict.fromkeys((s.delivery.id for s in plain), together)
+            except StaleConfig as error:
+                # Those without follow-ups do not depend on the configuration.
+                answers = {s.delivery.id: error for s in plain if s.follow_ups is not None}
+                rest = [s for s in plain if s.follow_ups is None]
+                if rest:
+                    together = await self._storage.deliveries.settle(rest)
+                    answers |= dict.fromkeys((s.delivery.id for s in rest), together)
+        for settlement in batch:
+            if settlement.change is not None:
+                answers[settlement.delivery.id] = await self._alone(settlement)
+        return [answers[settlement.delivery.id] for settlement in batch]
+
+    async def _alone(self, settlement: Settlement) -> Settled | BaseException:
+        try:
+            return await self._storage.deliveries.settle([settlement])
+        except (StaleConfig, ContactMoved, StorageUnavailable) as error:
+            return error
+
+    async def close(self) -> None:
+        await self._group.close()
+
+
+def _failed(delivery: Delivery, outcome: Outcome) -> EventDraft:
+    data = {
+        "delivery": delivery.id,
+        "hook": delivery.hook,
+        "campaign": delivery.campaign,
+        "event": delivery.event,
+        "error": outcome.error,
+        "detail": outcome.detail,
+        "attempts": delivery.attempts,
+    }
+    return EventDraft(
+        type="delivery.failed",
+        source="hookline",
+        subject=delivery.hook or delivery.campaign,
+        data=msgspec.json.encode(data),
+        cause=delivery.id,
+        cause_hook=delivery.hook,
+        depth=delivery.depth,
+    )
+
+
+def _disabled(delivery: Delivery, reason: str) -> EventDraft:
+    return EventDraft(
+        type="hook.disabled",
+        source="hookline",
+        subject=delivery.hook,
+        data=msgspec.json.encode({"hook": delivery.hook, "reason": reason, "delivery": delivery.id}),
+        cause=delivery.id,
+        cause_hook=delivery.hook,
+        depth=delivery.depth,
+    )

@@ -1,0 +1,273 @@
+"""The one door: every event comes in here, is matched with the hooks, and is committed with what it owes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from hookline.actions import compile_hook
+from hookline.actions.facts import Facts
+from hookline.actions.work import CompiledHook, Invalid
+from hookline.clock import Clock
+from hookline.model import Delivery, Event, EventDraft, Hook, Kind, Verdict, VerdictKind
+from hookline.rules import cel
+from hookline.rules.addresses import normalise
+from hookline.rules.effects import EFFECTIVE, effect_of
+from hookline.rules.ids import new_id
+from hookline.rules.matching import TypeIndex, limit_subject, loops
+from hookline.rules.times import parse_duration
+from hookline.storage import Storage
+from hookline.storage.units import Accepted, EventKey, LimitClaim, Prepared, StaleConfig, Unit
+
+Reserve = Callable[[str, Kind], str | None]
+Release = Callable[[str], None]
+Born = Callable[[Sequence[Accepted]], None]
+NO_HOOKS = TypeIndex(())
+
+
+class Config(Struct, frozen=True):
+    """The hooks of one version of the configuration."""
+
+    version: int
+    indexes: Mapping[str, TypeIndex]
+    hooks: Mapping[tuple[str, str], CompiledHook | Invalid]
+
+
+class Intake:
+    """Accepts events. ``reserve``, ``release`` and ``born`` are the dispatcher's, handed over by ``app``.
+
+    ``reserve(lane, kind)`` gives the epoch that a delivery is born leased to, or ``None`` when its lane
+    is full or its kind has to be claimed before the act.
+    """
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._config: Config | None = None
+        self.facts = Facts(storage)
+        self.reserve: Reserve = lambda lane, kind: None
+        self.release: Release = lambda lane: None
+        self.born: Born = lambda accepted: None
+
+    async def accept(self, tenant: str, drafts: Sequence[EventDraft]) -> list[Accepted]:
+        """Store events all or none, with every delivery they owe, and set the dispatcher to work.
+
+        Raises SourceIdConflict when one came before with another body, StorageUnavailable when the
+        database is away; nothing is stored then.
+        """
+        while True:
+            unit = await self.prepare(tenant, drafts)
+            try:
+                accepted = await self._storage.accept(unit)
+            except BaseException as error:
+                self.give_back(unit, ())
+                if isinstance(error, StaleConfig):
+                    self._config = None
+                    continue
+                raise
+            self.give_back(unit, accepted)
+            self.born(accepted)
+            return accepted
+
+    def give_back(self, unit: Unit, accepted: Sequence[Accepted]) -> None:
+        """Release the places in lanes that were reserved for deliveries which did not come to be."""
+        kept = {delivery.id for answer in accepted for delivery in answer.deliveries}
+        for item in unit.items:
+            for delivery in item.deliveries:
+                if delivery.owner is not None and delivery.id not in kept:
+                    self.release(delivery.lane)
+
+    def forget_config(self) -> None:
+        """Read the hooks anew before the next use."""
+        self._config = None
+
+    async def config(self) -> Config:
+        """The hooks as they were when they were last read."""
+        if self._config is None:
+            version, hooks = await self._storage.hooks.everything()
+            by_tenant: dict[str, list[Hook]] = {}
+            compiled: dict[tuple[str, str], CompiledHook | Invalid] = {}
+            for hook in hooks:
+                by_tenant.setdefault(hook.tenant, []).append(hook)
+                try:
+                    compiled[hook.tenant, hook.id] = compile_hook(hook)
+                except Invalid as error:  # saved by an older Hookline that allowed it
+                    compiled[hook.tenant, hook.id] = error
+            indexes = {tenant: TypeIndex(found) for tenant, found in by_tenant.items()}
+            self._config = Config(version, indexes, compiled)
+        return self._config
+
+    async def hook(self, tenant: str, hook: str) -> CompiledHook | Invalid | None:
+        return (await self.config()).hooks.get((tenant, hook))
+
+    async def prepare(self, tenant: str, drafts: Sequence[EventDraft]) -> Unit:
+        """Match drafts with the hooks of now; the unit holds only while the configuration stays."""
+        config = await self.config()
+        now = self._clock.now()
+        return Unit(
+            tenant, config.version, tuple([await self._prepare(config, tenant, d, now) for d in drafts])
+        )
+
+    async def _prepare(self, config: Config, tenant: str, draft: EventDraft, now: int) -> Prepared:
+        event = Event(
+            tenant=tenant,
+            id=new_id("evt"),
+            type=draft.type,
+            source=draft.source,
+            source_id=draft.source_id,
+            subject=draft.subject,
+            time=now if draft.time is None else draft.time,
+            accepted_at=now,
+            data=draft.data,
+            envelope=draft.envelope,
+            cause=draft.cause,
+            depth=draft.depth,
+        )
+        effect = None
+        if draft.type in EFFECTIVE:
+            data = _object(draft.data)
+            effect = effect_of(draft.type, _normalised(draft.subject), data)
+            event = msgspec.structs.replace(
+                event, campaign=_text(data.get("campaign")), message=_text(data.get("message"))
+            )
+        verdicts, deliveries, claims = await self._match(config, event, draft, now)
+        return Prepared(
+            event=msgspec.structs.replace(event, verdicts=tuple(verdicts)),
+            deliveries=tuple(deliveries),
+            claims=tuple(claims),
+            key=_key(draft, now) if draft.source_id is not None else None,
+            effect=effect,
+        )
+
+    async def _match(
+        self, config: Config, event: Event, draft: EventDraft, now: int
+    ) -> tuple[list[Verdict], list[Delivery], list[LimitClaim]]:
+        verdicts: list[Verdict] = []
+        ready: list[CompiledHook] = []
+        for hook in config.indexes.get(event.tenant, NO_HOOKS).find(event.type):
+            compiled = config.hooks[event.tenant, hook.id]
+            refusal = _refusal(hook, compiled, draft)
+            if refusal is not None:
+                verdicts.append(Verdict(hook.id, *refusal))
+            elif isinstance(compiled, CompiledHook):
+                ready.append(compiled)
+        deliveries: list[Delivery] = []
+        claims: list[LimitClaim] = []
+        if not ready:
+            return verdicts, deliveries, claims
+        names = frozenset().union(*(_needs(compiled) for compiled in ready))
+        values = await self.facts.load(event, names, now) if names else {}
+        for compiled in ready:
+            hook = compiled.hook
+            verdict, detail = _judge(compiled, values)
+            claim: LimitClaim | None = None
+            delivery = new_id("dlv")
+            if verdict == "matched" and hook.spec.limit is not None:
+                claim = _claim(hook, event, values, delivery, now)
+                if claim is None:
+                    verdict, detail = "error", f"the limit is per {hook.spec.limit.per}, but the event has none"
+            verdicts.append(Verdict(hook.id, verdict, detail))
+            if verdict == "matched":
+                claims += [claim] if claim else []
+                deliveries.append(self._delivery(delivery, compiled, event, values, now))
+        return verdicts, deliveries, claims
+
+    def _delivery(
+        self, name: str, compiled: CompiledHook, event: Event, values: Mapping[str, Any], now: int
+    ) -> Delivery:
+        hook = compiled.hook
+        contact = values.get("contact")
+        owner = self.reserve(hook.id, compiled.kind)
+        return Delivery(
+            tenant=event.tenant,
+            id=name,
+            lane=hook.id,
+            kind=compiled.kind,
+            state="queued" if owner is None else "sending",
+            next_at=now if owner is None else None,
+            owner=owner,
+            hook=hook.id,
+            event=event.id,
+            contact=contact["id"] if contact else None,
+            address=compiled.plan.address(values),
+            depth=event.depth + 1,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+def _refusal(
+    hook: Hook, compiled: CompiledHook | Invalid, draft: EventDraft
+) -> tuple[VerdictKind, str] | None:
+    """Why a hook that asked for the type is not even tried."""
+    if not hook.spec.enabled or hook.disabled_reason:
+        return "disabled", hook.disabled_reason or "the hook is switched off"
+    loop = loops(hook, draft.cause_hook, draft.depth)
+    if loop is not None:
+        return "loop", loop
+    if isinstance(compiled, Invalid):
+        return "error", str(compiled)
+    return None
+
+
+def _needs(compiled: CompiledHook) -> frozenset[str]:
+    needs = compiled.condition.names if compiled.condition else frozenset()
+    limit = compiled.hook.spec.limit
+    if limit is not None and limit.per == "contact":
+        needs |= {"contact"}
+    return needs | compiled.plan.address_names
+
+
+def _judge(compiled: CompiledHook, values: Mapping[str, Any]) -> tuple[VerdictKind, str]:
+    if compiled.condition is None:
+        return "matched", ""
+    try:
+        held = cel.truth(compiled.condition.evaluate(values))
+    except cel.EvalError as error:
+        return "error", str(error)
+    return ("matched", "") if held else ("condition", "the condition is false for this event")
+
+
+def _claim(
+    hook: Hook, event: Event, values: Mapping[str, Any], delivery: str, now: int
+) -> LimitClaim | None:
+    limit = hook.spec.limit
+    if limit is None:
+        return None
+    contact = values.get("contact") or {}
+    address = contact.get("email") or contact.get("phone")
+    subject = limit_subject(limit.per, event, address, _normalised(event.subject))
+    if subject is None:
+        return None
+    since = -1 if limit.within == "forever" else now - parse_duration(limit.within)
+    return LimitClaim(hook.id, subject, delivery, since, limit.count)
+
+
+def _key(draft: EventDraft, now: int) -> EventKey:
+    name = hashlib.sha256(f"{draft.source}\0{draft.source_id}".encode()).digest()[:16]
+    parts = (draft.type, draft.subject, draft.time, _canonical(draft.data), _canonical(draft.envelope or b""))
+    body = hashlib.sha256(repr(parts).encode()).digest()[:16]
+    return EventKey(draft.source, name, body, now)
+
+
+def _canonical(raw: bytes) -> str:
+    """JSON without the accidents of spelling, so that a client that serialises anew is no other body."""
+    return json.dumps(cel.from_json(raw), sort_keys=True, default=str) if raw else ""
+
+
+def _object(raw: bytes) -> Mapping[str, Any]:
+    value = cel.from_json(raw) if raw else None
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _normalised(subject: str | None) -> str | None:
+    return normalise(subject) if subject and "@" in subject else subject

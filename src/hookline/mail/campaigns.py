@@ -1,0 +1,112 @@
+"""Campaigns under way: a delivery for each member of the list, in chunks, and the end of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from hookline.clock import Clock
+from hookline.model import SECOND, Campaign, Contact, Delivery, EventDraft
+from hookline.rules.ids import new_id
+from hookline.storage import Storage, StorageUnavailable
+from hookline.storage.campaigns import EVERYONE
+
+log = structlog.get_logger("hookline.mail")
+CHUNK = 1000
+POLL = 5 * SECOND
+
+
+class CampaignRunner:
+    """Carries campaigns from ``sending`` to ``sent``; it goes on where a stopped process left off.
+
+    ``accept`` is intake's, ``wake`` the dispatcher's; both are handed over by ``app``.
+    """
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self.accept: Callable[[str, Sequence[EventDraft]], Awaitable[Any]]
+        self.wake: Callable[[], None] = lambda: None
+
+    async def start(self, campaign: Campaign) -> bool:
+        """Begin to send a draft; false when it is none any more."""
+        if not await self._storage.campaigns.start(campaign.tenant, campaign.id, self._clock.now()):
+            return False
+        self._wake.set()
+        return True
+
+    def settled(self, delivery: Delivery) -> None:
+        """A delivery has reached an end: perhaps its campaign has, too."""
+        if delivery.campaign is not None:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                await self.run_once()
+            except StorageUnavailable:
+                log.warning("storage away, campaigns wait")
+            await self._clock.wait(self._wake, self._clock.now() + POLL)
+
+    async def run_once(self) -> None:
+        """Bring every campaign under way as far as it can go now."""
+        for campaign in await self._storage.campaigns.sending():
+            cursor = campaign.cursor
+            if cursor == 0:
+                await self.accept(campaign.tenant, [_event(campaign, "campaign.started")])
+            while cursor != EVERYONE:
+                cursor = await self._add_chunk(msgspec.structs.replace(campaign, cursor=cursor))
+            await self._finish(campaign)
+
+    async def _add_chunk(self, campaign: Campaign) -> int:
+        members = await self._storage.contacts.members(
+            campaign.tenant, campaign.list, campaign.cursor, CHUNK
+        )
+        cursor = members[-1].seq if len(members) == CHUNK else EVERYONE
+        now = self._clock.now()
+        deliveries = [_delivery(campaign, member, now) for member in members if member.email]
+        if await self._storage.campaigns.add_recipients(campaign, deliveries, cursor):
+            self.wake()
+        return cursor
+
+    async def _finish(self, campaign: Campaign) -> None:
+        if await self._storage.campaigns.is_over(campaign.tenant, campaign.id):
+            await self.accept(campaign.tenant, [_event(campaign, "campaign.finished")])
+            await self._storage.campaigns.finish(campaign.tenant, campaign.id, self._clock.now())
+
+
+def _delivery(campaign: Campaign, member: Contact, now: int) -> Delivery:
+    return Delivery(
+        tenant=campaign.tenant,
+        id=new_id("dlv"),
+        lane=campaign.id,
+        kind="email",
+        state="queued",
+        next_at=now,
+        campaign=campaign.id,
+        contact=member.id,
+        address=member.email,
+        depth=1,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _event(campaign: Campaign, kind: str) -> EventDraft:
+    # The id makes it happen once, however often the process dies between the event and the state's change.
+    return EventDraft(
+        type=kind,
+        source="hookline",
+        source_id=f"{campaign.id}/{kind}",
+        subject=campaign.id,
+        data=msgspec.json.encode(
+            {"campaign": campaign.id, "name": campaign.spec.name, "list": campaign.list}
+        ),
+    )

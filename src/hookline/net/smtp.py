@@ -1,0 +1,332 @@
+"""The only SMTP client (RFC 5321): one message to one recipient over kept connections, one result.
+
+- Connections are kept and shared; one that turns out dead before the server took the sender is
+  replaced once, silently. A transaction that was left open is reset before the next.
+- What the server says decides: 4xx is temporary, 5xx is permanent. Trouble with the connection, its
+  TLS or the login says nothing about the message, so it is always temporary.
+- Once the content is on its way, a lost connection leaves open whether the server took the message:
+  the result is `ambiguous`, and the caller chooses between losing it and sending it twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import re
+import ssl
+from typing import Literal
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+import aiosmtplib
+import idna
+from msgspec import Struct
+
+Stage = Literal["connect", "auth", "mail", "rcpt", "data"]
+Tls = Literal["none", "auto", "starttls", "implicit"]
+
+MAX_DETAIL = 500
+QUIT_SECONDS = 2.0
+
+_STARTTLS: dict[str, Tls] = {"auto": "auto", "always": "starttls", "never": "none"}
+_LOGIN_NEEDED = frozenset({530, 534, 535, 538})
+_ENHANCED = re.compile(r"(?:^|#)([245]\.\d{1,3}\.\d{1,3})(?![\d.])")  # the # as qmail and others write it
+_PREFIX = re.compile(r"^#?[245]\.\d{1,3}\.\d{1,3}(?![\d.])\s*")
+_UNSAFE = re.compile(r"[\x00-\x20<>\x7f\ud800-\udfff]")
+_BREAK = re.compile(rb"\r\n|\r|\n")
+
+
+class SmtpSettings(Struct, frozen=True, kw_only=True):
+    """A server to hand mail to. `tls`: "auto" encrypts where the server offers it, "starttls" insists,
+    "implicit" is TLS from the first byte; the certificate is always verified. `timeout` is seconds for
+    each step, `data_timeout` for the answer to the content (RFC 5321 4.5.3.2.6 is patient there)."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = None
+    tls: Tls = "auto"
+    timeout: float = 30.0
+    data_timeout: float = 300.0
+
+
+class SmtpResult(Struct, frozen=True, kw_only=True):
+    """How it ended: the server's `code` and `enhanced` code (RFC 3463) where it gave one, its text in one
+    line as `detail`, and the `stage` that was reached."""
+
+    ok: bool
+    stage: Stage
+    temporary: bool = False
+    ambiguous: bool = False
+    code: int | None = None
+    enhanced: str | None = None
+    detail: str = ""
+
+
+def parse_smtp_url(url: str) -> SmtpSettings:
+    """Reads `smtp://user:password@host:port?starttls=auto|always|never` or `smtps://…`.
+
+    Ports default to 465 for smtps, 587 with a login, else 25. Raises `ValueError` in words that do not
+    repeat the URL, since it may hold a password.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError("the SMTP URL has a malformed host or port") from None
+    if parts.scheme not in ("smtp", "smtps"):
+        raise ValueError("the SMTP URL must begin with smtp:// or smtps://")
+    if not parts.hostname:
+        raise ValueError("the SMTP URL names no host")
+    if parts.path not in ("", "/") or parts.fragment:
+        raise ValueError("the SMTP URL ends after the port, but for ?starttls=…")
+    username, password = _login(parts)
+    tls = _tls_mode(parts)
+    default = 465 if tls == "implicit" else 25 if username is None else 587
+    return SmtpSettings(
+        host=parts.hostname, port=port or default, username=username, password=password, tls=tls
+    )
+
+
+def _login(parts: SplitResult) -> tuple[str | None, str | None]:
+    if parts.username is None and parts.password is None:
+        return None, None
+    username, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not username or parts.password is None:
+        raise ValueError("the SMTP URL needs both a user name and a password, or neither")
+    if any(ord(char) < 32 for char in username + password):
+        raise ValueError("the user name or password of the SMTP URL holds a control character")
+    return username, password
+
+
+def _tls_mode(parts: SplitResult) -> Tls:
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    choice = options.pop("starttls", None)
+    if options:
+        raise ValueError(
+            f"the SMTP URL has an unknown option {next(iter(options))!r}; there is starttls only"
+        )
+    if parts.scheme == "smtps":
+        if choice is not None:
+            raise ValueError("smtps:// is encrypted from the start: leave out starttls")
+        return "implicit"
+    if choice is not None and choice not in _STARTTLS:
+        raise ValueError("starttls must be auto, always or never")
+    return _STARTTLS[choice or "auto"]
+
+
+class SmtpClient:
+    """Hands messages to one server over at most `connections` connections; further sends wait for one.
+    `tls` replaces the system's certificate authorities."""
+
+    def __init__(
+        self, settings: SmtpSettings, *, connections: int = 4, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._settings = settings
+        self._tls = tls
+        self._slots = asyncio.Semaphore(connections)
+        self._idle: list[aiosmtplib.SMTP] = []
+        self._hello: str | None = None
+        self._closed = False
+
+    async def send(self, mail_from: str, rcpt_to: str, message: bytes) -> SmtpResult:
+        """Sends a whole message (headers and body) to one address; an empty `mail_from` is the null
+        sender. Raises `ValueError` for an address that cannot be written to the wire, else nothing."""
+        sender, recipient = _wire(mail_from), _wire(rcpt_to)
+        async with self._slots:
+            while self._idle:
+                kept = self._idle.pop()
+                if not kept.is_connected:
+                    continue
+                result = await self._transact(kept, sender, recipient, message)
+                if result.stage != "mail" or result.code not in (None, 421):
+                    return result
+                # It was dead, or the server is tired of it; nothing has been taken from us yet.
+                # The others are no younger.
+                self._drop_idle()
+            fresh = await self._connect()
+            if isinstance(fresh, SmtpResult):
+                return fresh
+            return await self._transact(fresh, sender, recipient, message)
+
+    async def close(self) -> None:
+        """Says goodbye on idle connections; those in use close when their message is through."""
+        self._closed = True
+        for connection in self._idle:
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+                await connection.quit(timeout=QUIT_SECONDS)
+        self._drop_idle()
+
+    def _drop_idle(self) -> None:
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
+    async def _connect(self) -> aiosmtplib.SMTP | SmtpResult:
+        """A connection that is ready for MAIL (greeted, encrypted as set, logged in), or why there is none."""
+        settings = self._settings
+        connection = aiosmtplib.SMTP(
+            hostname=settings.host,
+            port=settings.port,
+            timeout=settings.timeout,
+            use_tls=settings.tls == "implicit",
+            start_tls=False,
+            local_hostname=self._hello,
+            tls_context=self._tls,
+        )
+        stage: Stage = "connect"
+        ready = False
+        try:
+            await connection.connect()
+            self._hello = connection.local_hostname
+            await connection.ehlo()
+            encrypted = await self._encrypt(connection)
+            stage = "auth"
+            if settings.username is not None:
+                if not encrypted and settings.tls != "none" and not _is_local(settings.host):
+                    raise aiosmtplib.SMTPException(
+                        "the server offers no encryption, and the password is not sent in the clear"
+                        " (unless the URL says starttls=never)"
+                    )
+                await connection.login(settings.username, settings.password or "")
+            ready = True
+        except (aiosmtplib.SMTPException, OSError, ValueError) as trouble:
+            return _trouble(trouble, stage)
+        finally:
+            if not ready:
+                connection.close()
+        return connection
+
+    async def _encrypt(self, connection: aiosmtplib.SMTP) -> bool:
+        if self._settings.tls in ("implicit", "none"):
+            return self._settings.tls == "implicit"
+        if connection.supports_extension("starttls"):
+            await connection.starttls()
+            await connection.ehlo()
+            return True
+        if self._settings.tls == "starttls":
+            raise aiosmtplib.SMTPException("the server offers no STARTTLS, and the URL insists on it")
+        return False
+
+    async def _transact(
+        self, connection: aiosmtplib.SMTP, sender: bytes, recipient: bytes, message: bytes
+    ) -> SmtpResult:
+        """MAIL, RCPT, DATA, content; puts the connection back if it can serve again, else closes it."""
+        stage: Stage = "mail"
+        handed_over = reusable = False
+        try:
+            needs_utf8 = not (sender.isascii() and recipient.isascii())
+            if needs_utf8 and not connection.supports_extension("smtputf8"):
+                reusable = True
+                return _NO_UTF8
+            options = _options(connection, message, needs_utf8)
+            reply = await connection.execute_command(b"MAIL", b"FROM:<" + sender + b">", *options)
+            if reply.code // 100 == 2:
+                stage = "rcpt"
+                reply = await connection.execute_command(b"RCPT", b"TO:<" + recipient + b">")
+            if stage == "rcpt" and reply.code // 100 == 2:
+                stage = "data"
+                reply = await connection.execute_command(b"DATA")
+            if stage == "data" and reply.code == 354:
+                handed_over = True
+                reply = await self._hand_over(connection, message)
+            result = _verdict(reply.code, reply.message, stage, handed_over=handed_over)
+            reusable = result.ok or await _reset(connection)
+            return result
+        except (aiosmtplib.SMTPException, OSError) as trouble:
+            return _trouble(trouble, stage, handed_over=handed_over)
+        finally:
+            if reusable and connection.is_connected and not self._closed:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    async def _hand_over(self, connection: aiosmtplib.SMTP, message: bytes) -> aiosmtplib.SMTPResponse:
+        """Sends the content with plain CRLF breaks (a bare one can smuggle a second message past some
+        servers) and doubled leading dots (RFC 5321 4.5.2)."""
+        if connection.protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("the connection was lost")
+        lines = b"\r\n" + _BREAK.sub(b"\r\n", message)
+        content = lines.replace(b"\r\n.", b"\r\n..")[2:]
+        connection.protocol.write(content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n"))
+        return await connection.protocol.read_response(timeout=self._settings.data_timeout)
+
+
+def _options(connection: aiosmtplib.SMTP, message: bytes, needs_utf8: bool) -> list[bytes]:
+    """What MAIL says about the message: RFC 1870, RFC 6152, RFC 6531."""
+    options = []
+    if connection.supports_extension("size"):
+        options.append(b"SIZE=%d" % len(message))
+    if connection.supports_extension("8bitmime") and not message.isascii():
+        options.append(b"BODY=8BITMIME")
+    if needs_utf8:
+        options.append(b"SMTPUTF8")
+    return options
+
+
+async def _reset(connection: aiosmtplib.SMTP) -> bool:
+    """Ends an open transaction; says whether the connection is fit for another."""
+    try:
+        return (await connection.execute_command(b"RSET")).code == 250
+    except (aiosmtplib.SMTPException, OSError):
+        return False
+
+
+def _wire(address: str) -> bytes:
+    """The address as the wire takes it: the domain in ASCII (IDNA), the local part as it is."""
+    if _UNSAFE.search(address):
+        raise ValueError("the address holds a space, an angle bracket or a control character")
+    local, at, domain = address.rpartition("@")
+    if not domain.isascii():
+        domain = idna.encode(domain, uts46=True).decode()
+    return (local + at + domain).encode()
+
+
+def _verdict(code: int, text: str, stage: Stage, *, handed_over: bool = False) -> SmtpResult:
+    """Judges a reply. What is neither a yes nor a no leaves it open whether a message was taken."""
+    enhanced = _ENHANCED.search(text)
+    detail = _plain(" ".join(_PREFIX.sub("", line) for line in text.splitlines()))
+    ok = handed_over and code // 100 == 2
+    if code in _LOGIN_NEEDED:
+        stage = "auth"
+    about_message = stage in ("mail", "rcpt", "data")
+    return SmtpResult(
+        ok=ok,
+        stage=stage,
+        temporary=not ok and (code // 100 != 5 or not about_message),
+        ambiguous=handed_over and code // 100 not in (2, 4, 5),
+        code=code if code > 0 else None,
+        enhanced=enhanced[1] if enhanced else None,
+        detail=detail,
+    )
+
+
+def _trouble(trouble: Exception, stage: Stage, *, handed_over: bool = False) -> SmtpResult:
+    """The result of an exchange that broke off."""
+    if isinstance(trouble, aiosmtplib.SMTPResponseException):
+        return _verdict(trouble.code, trouble.message, stage, handed_over=handed_over)
+    return SmtpResult(
+        ok=False, stage=stage, temporary=True, ambiguous=handed_over, detail=_plain(str(trouble))
+    )
+
+
+def _plain(text: str) -> str:
+    """One printable line; what is no character (bytes that were no UTF-8) becomes a question mark."""
+    text = "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+    return text[:MAX_DETAIL]
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+_NO_UTF8 = SmtpResult(
+    ok=False,
+    stage="rcpt",
+    code=553,
+    enhanced="5.6.7",
+    detail="the address needs SMTPUTF8 (RFC 6531), which the mail server does not offer",
+)

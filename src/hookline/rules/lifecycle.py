@@ -1,0 +1,98 @@
+"""The life of a delivery, as one table.
+
+A delivery is owed from the commit of its event (or of its campaign's chunk) until it reaches an end.
+It is either *pending* (``waiting`` for a time, or ``queued`` for a hand), *held by one process*
+(``sending``), or *at rest* (``succeeded``, ``failed``, ``cancelled``, ``held``). Three things follow:
+
+- only the process that holds a delivery may end an attempt, and it ends it once: storage refuses a
+  settlement whose owner or attempt number is not the stored one;
+- ``next_at`` is set just while it is pending, ``owner`` just while it is held: the database checks both;
+- nothing leaves an end by itself: only a person's retry, or enabling a hook, makes it pending again.
+
+Who may make which step stands beside it: ``accept`` (birth), ``claim``, ``settle``, ``user``, ``hook``
+(a hook that is disabled, enabled or deleted).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from hookline.model import DAY, SECOND, AttemptError, Delivery, Kind, Outcome, State
+
+Actor = Literal["accept", "claim", "settle", "user", "hook"]
+BIRTH: frozenset[State] = frozenset({"queued", "sending"})
+ENDS: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
+TRANSITIONS: dict[tuple[State, State], Actor] = {
+    ("waiting", "sending"): "claim",
+    ("queued", "sending"): "claim",
+    ("sending", "succeeded"): "settle",
+    ("sending", "failed"): "settle",
+    ("sending", "waiting"): "settle",
+    ("sending", "queued"): "settle",
+    ("sending", "cancelled"): "settle",
+    ("waiting", "held"): "hook",
+    ("queued", "held"): "hook",
+    ("sending", "held"): "settle",
+    ("held", "queued"): "user",
+    ("failed", "queued"): "user",
+    ("waiting", "queued"): "user",
+    ("waiting", "cancelled"): "hook",
+    ("queued", "cancelled"): "hook",
+}
+# What is done a second time by mistake only costs a receiver that dedupes by `webhook-id`.
+REPEATABLE: frozenset[Kind] = frozenset({"webhook", "slack", "contact"})
+LONGEST_RETRY_AFTER = DAY
+JITTER = 0.1
+SMTP_SCHEDULE = tuple(minutes * 60 * SECOND for minutes in (5, 15, 30, 60, 120, 240, 480, 960, 1440))
+
+
+class Policy(Struct, frozen=True):
+    """When a delivery is tried again: microseconds to wait after the first, second … failed try."""
+
+    schedule: Sequence[int]
+
+
+def allowed(before: State, after: State) -> bool:
+    return (before, after) in TRANSITIONS
+
+
+def settle(delivery: Delivery, outcome: Outcome, policy: Policy, now: int, chance: float) -> Delivery:
+    """What becomes of a delivery that is being sent, after this outcome.
+
+    ``chance`` in [0, 1) spreads retries by up to ten per cent either way, so that the deliveries that
+    failed together do not come back together. A receiver's Retry-After moves a retry, never forward of
+    what the schedule says, and it is not jittered: the receiver knows best.
+    """
+    attempted = replace(
+        delivery,
+        attempts=delivery.attempts + 1,
+        owner=None,
+        next_at=None,
+        error=outcome.error,
+        updated_at=now,
+    )
+    if outcome.result == "ok":
+        return replace(attempted, state="succeeded", error=None)
+    if outcome.error == "crashed":
+        if delivery.kind in REPEATABLE:  # back to work at once: the fault was ours, not the receiver's
+            return replace(attempted, state="queued", next_at=now)
+        return replace(attempted, state="failed")
+    tries = delivery.tries + 1
+    attempted = replace(attempted, tries=tries)
+    if outcome.result == "permanent" or tries > len(policy.schedule):
+        return replace(attempted, state="failed")
+    wait = policy.schedule[tries - 1]
+    at = now + round(wait * (1 - JITTER + 2 * JITTER * chance))
+    if outcome.retry_after is not None:
+        at = max(at, now + min(outcome.retry_after, LONGEST_RETRY_AFTER))
+    return replace(attempted, state="waiting", next_at=at)
+
+
+def crashed(detail: str) -> Outcome:
+    """The outcome of an attempt whose process died: nobody knows whether it was done."""
+    error: AttemptError = "crashed"
+    return Outcome(result="retry", error=error, detail=detail)

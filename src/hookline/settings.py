@@ -1,0 +1,123 @@
+"""Settings: a TOML file, ``HOOKLINE_*`` variables, flags, in rising order; each has a working default."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Where things are. Empty text means "not set".
+
+    home            data folder: the SQLite file and the secret key
+    listen          host:port of the HTTP server
+    public_url      how the world reaches us; links and pixels in mails begin with it
+    database        postgresql://…, or empty for SQLite in the home
+    smtp_url        smtp://user:password@host:port?starttls=auto|always|never, or smtps://…
+    allow_targets   CIDRs, comma-separated, that hooks may reach although they are not public
+    secret_key      64 hexadecimal digits, or empty for a file in the home
+    """
+
+    home: str = ".hookline"
+    listen: str = "127.0.0.1:8000"
+    public_url: str = ""
+    database: str = ""
+    smtp_url: str = ""
+    allow_targets: str = ""
+    secret_key: str = ""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]") or "127.0.0.1", int(port)
+
+    @property
+    def storage_url(self) -> str | Path:
+        """What ``open_storage`` takes."""
+        return self.database or Path(self.home) / "hookline.db"
+
+
+def load(
+    environment: Mapping[str, str], flags: Mapping[str, str | None], file: Path | None = None
+) -> Settings:
+    """Read the settings. ValueError, naming the setting and the way out, for one that cannot be."""
+    values: dict[str, str] = {}
+    if file is not None:
+        values |= _from_file(file)
+    names = asdict(Settings())
+    for name in names:
+        text = environment.get(f"HOOKLINE_{name.upper()}")
+        if text is not None:
+            values[name] = text
+    values |= {name: text for name, text in flags.items() if text is not None}
+    settings = replace(Settings(), **values)
+    _check(settings)
+    return settings
+
+
+def _from_file(file: Path) -> dict[str, str]:
+    try:
+        found = tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{file}: {error}") from None
+    known = asdict(Settings())
+    for name, value in found.items():
+        if name not in known:
+            raise ValueError(f"{file}: there is no setting {name!r}; there are {', '.join(known)}")
+        if not isinstance(value, str):
+            raise ValueError(f"{file}: {name} is a text, in quotes")
+    return found
+
+
+def _check(settings: Settings) -> None:
+    host, colon, port = settings.listen.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"HOOKLINE_LISTEN is host:port, such as 127.0.0.1:8000, not {settings.listen!r}")
+    if settings.public_url:
+        parts = urlsplit(settings.public_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(
+                f"HOOKLINE_PUBLIC_URL is an http(s) address such as https://mail.example, not {settings.public_url!r}"
+            )
+    if settings.database and not settings.database.startswith(("postgresql://", "postgres://")):
+        raise ValueError(
+            "HOOKLINE_DATABASE is postgresql://user:password@host/name; leave it empty for SQLite in the home"
+        )
+    if settings.secret_key:
+        _key(settings.secret_key, "HOOKLINE_SECRET_KEY")
+
+
+def _key(text: str, where: str) -> bytes:
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ValueError(f"{where} has to be 64 hexadecimal digits (32 bytes)")
+    return key
+
+
+def secret_key(settings: Settings) -> bytes:
+    """The installation's key: as set, else of the home's file, which is made (mode 0600) when absent."""
+    if settings.secret_key:
+        return _key(settings.secret_key, "HOOKLINE_SECRET_KEY")
+    home = Path(settings.home)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = home / "secret.key"
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _key(file.read_text(), str(file))
+    with os.fdopen(handle, "w") as new:
+        new.write(secrets.token_hex(32) + "\n")
+        new.flush()
+        os.fsync(new.fileno())
+    return _key(file.read_text(), str(file))

@@ -1,0 +1,208 @@
+"""Random expressions: against the Rust implementation of CEL where the languages agree, and for nothing
+but our two exceptions where they do not."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import cel as rust
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookline.rules import cel
+from hookline.rules.cel.functions import FUNCTIONS, METHODS
+
+Source = st.SearchStrategy[str]
+
+# --- the oracle ----------------------------------------------------------------------------------
+
+# ASCII, because the oracle counts the bytes of a string.
+words = st.text("ab z", max_size=4)
+small = st.integers(-30, 30)
+
+
+def shaped(shape: str, *parts: Source) -> Source:
+    return st.tuples(*parts).map(lambda texts: shape.format(*texts))
+
+
+def choice(*texts: str) -> Source:
+    return st.sampled_from(texts)
+
+
+comparison = choice("==", "!=", "<", "<=", ">", ">=")
+ints: Source = st.deferred(
+    lambda: st.one_of(
+        small.map(str),
+        choice("x", "y", "0x1F"),
+        shaped("size({})", strings),
+        shaped("{}.size()", int_lists),
+        shaped("{} {} {}", ints, choice("+", "-", "*", "/", "%"), ints),
+        shaped("({} {} {})", ints, choice("+", "-", "*", "/", "%"), ints),
+        shaped("-({})", ints),
+        shaped("({} ? {} : {})", bools, ints, ints),
+        shaped("int(string({}))", ints),
+    )
+)
+strings: Source = st.deferred(
+    lambda: st.one_of(
+        words.map(repr),
+        choice("s", "t", '"""a"""', r"r'\a'"),
+        shaped("({} + {})", strings, strings),
+        shaped("({} ? {} : {})", bools, strings, strings),
+        shaped("string({})", ints),
+    )
+)
+int_lists: Source = st.deferred(
+    lambda: st.one_of(
+        st.lists(ints, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+        choice("xs"),
+        shaped("({} + {})", int_lists, int_lists),
+        shaped("{}.filter(y, {})", int_lists, bools),
+        shaped("{}.map(x, {})", int_lists, ints),
+    )
+)
+bools: Source = st.deferred(
+    lambda: st.one_of(
+        choice("true", "false", "p"),
+        shaped("({} {} {})", ints, comparison, ints),
+        shaped("({} {} {})", strings, comparison, strings),
+        shaped("{} {} {}", ints, comparison, ints),
+        shaped("({} == {})", ints, strings),
+        shaped("({} == {})", int_lists, int_lists),
+        shaped("({} in {})", ints, int_lists),
+        shaped("{}.{}({})", strings, choice("startsWith", "endsWith", "contains"), strings),
+        shaped("({} {} {})", bools, choice("&&", "||"), bools),
+        shaped("({0} && {1} || {2})", bools, bools, bools),
+        shaped("!({})", bools),
+        shaped("({} ? {} : {})", bools, bools, bools),
+        shaped("{}.{}(x, {})", int_lists, choice("all", "exists", "exists_one"), bools),
+    )
+)
+known = st.fixed_dictionaries(
+    {"x": small, "y": small, "s": words, "t": words, "p": st.booleans(), "xs": st.lists(small, max_size=3)}
+)
+
+
+def outcome(evaluate: Callable[[], object], *failures: type[Exception]) -> object:
+    """The value with its type, for 1 and true are equal to Python; or that there is none."""
+    try:
+        value = evaluate()
+    except failures:
+        return "failed"
+    return (value, type(value))
+
+
+@given(ints | strings | int_lists | bools, known)
+def test_like_the_rust_implementation(source: str, variables: dict[str, Any]) -> None:
+    try:
+        expected = outcome(lambda: rust.evaluate(source, variables), ZeroDivisionError)
+    except OverflowError:  # beyond 64 bits, where ours goes on
+        return
+    expression = cel.compile(source, variables)
+    assert outcome(lambda: expression.evaluate(variables), cel.EvalError) == expected
+
+
+# --- nothing but our exceptions ------------------------------------------------------------------
+
+# These mean what no JSON can hold as well.
+anything = st.recursive(
+    st.sampled_from(
+        [
+            None,
+            True,
+            False,
+            0,
+            1,
+            -1,
+            2**127 - 1,
+            -(2**64),
+            10**400,
+            "",
+            "a",
+            "é€😀",
+            "7d",
+            "2026-01-01T00:00:00Z",
+            b"",
+            b"\xff",
+        ]
+        + [
+            Decimal(text)
+            for text in ("0", "-0.0", "0.1", "1E+99", "1E-100", "1E+9999", "-1E-9999", "3." + "3" * 40)
+        ]
+        + [
+            datetime(1, 1, 1, tzinfo=UTC),
+            datetime.max.replace(tzinfo=UTC),
+            timedelta.max,
+            timedelta.min,
+            timedelta(1),
+        ]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b"]), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+atoms = choice(
+    *"a b c 0 1 7 1.5 -2 1e99 1e-100 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF true null [] {} int google.protobuf.Duration".split(),
+    *("''", "'a'", "'7d'", "'UTC'", "'[a-z]+'", "b'\\xff'", "'2026-01-01T00:00:00Z'"),
+)
+wild: Source = st.recursive(
+    atoms,
+    lambda inner: st.one_of(
+        shaped("({} {} {})", inner, choice(*"+ - * / % == != < <= > >= in && ||".split()), inner),
+        shaped("{}{}", choice("-", "!"), inner),
+        shaped("({} ? {} : {})", inner, inner, inner),
+        shaped("{}[{}]", inner, inner),
+        shaped("{}.{}", inner, choice("a", "b", "`a-b`")),
+        shaped("has({}.a)", inner),
+        shaped("[{}, {}]", inner, inner),
+        shaped("{{{}: {}}}", inner, inner),
+        shaped("{}.{}(a, {})", inner, choice("all", "exists", "exists_one", "filter", "map"), inner),
+        shaped("{}.map(b, {}, {})", inner, inner, inner),
+        shaped("{}({})", choice(*FUNCTIONS), inner),
+        shaped("{}({}, {})", choice("round", "max", "min", "matches"), inner, inner),
+        shaped("{}.{}()", inner, choice(*METHODS)),
+        shaped("{}.{}({})", inner, choice(*METHODS), inner),
+        shaped("{}.{}({}, {})", inner, choice("replace", "substring", "split", "indexOf"), inner, inner),
+    ),
+    max_leaves=12,
+)
+
+
+def run_safely(source: str, variables: dict[str, object]) -> None:
+    """Compiles and evaluates; what can fail does so with our own exceptions."""
+    try:
+        expression = cel.compile(source, variables)
+    except cel.CelError as error:
+        lines = [*source.split("\n"), ""]
+        assert 1 <= error.line <= len(lines) and 1 <= error.column <= len(lines[error.line - 1]) + 1
+        return
+    try:
+        value = expression.evaluate(variables)
+    except cel.EvalError as error:
+        assert 0 < len(str(error)) < 500
+    else:
+        cel.to_json(value)
+
+
+@given(wild, st.fixed_dictionaries({"a": anything, "b": anything, "c": anything}))
+def test_any_expression_has_a_value_or_an_error(source: str, variables: dict[str, object]) -> None:
+    run_safely(source, variables)
+
+
+@given(st.text())
+def test_any_text_compiles_or_does_not(source: str) -> None:
+    run_safely(source, {})
+
+
+pieces = choice(
+    *"a has( .map( ( ) [ ] { } , : ? . - ! + == && || in null true 1 1.5 .5 1e9 'a' \"\"\" r' b' \\ \\u ` for and not // \n".split(
+        " "
+    )
+)
+
+
+@given(st.lists(pieces, max_size=20).map(" ".join) | st.lists(pieces, max_size=20).map("".join))
+def test_any_row_of_tokens_compiles_or_does_not(source: str) -> None:
+    run_safely(source, {"a": [1]})
