@@ -55,7 +55,8 @@ def fold(flags: int, kind: str, *, machine: bool = False, hard: bool = False) ->
         case "email.blocked":
             mark(BLOCKED, "blocked")
             clear(PENDING, "pending")
-            clear(ATTEMPTED, "attempted")
+            if not flags & BOUNCED:  # what bounced was tried, whatever is said of it later
+                clear(ATTEMPTED, "attempted")
         case "email.opened" if machine:
             mark(OPENED_MACHINE, "opened_machine")
         case "email.opened":

@@ -66,7 +66,7 @@ class Tag(NamedTuple):
 def tags(source: str) -> Iterator[Tag]:
     """The template syntax of a source, in order; a ``raw`` block is one tag.
 
-    Stops at a tag that is never closed: the engine refuses such a source anyway.
+    Raises ``TemplateError`` at a tag that is never closed.
     """
     position = 0
     while opening := _OPEN.search(source, position):
@@ -81,7 +81,7 @@ def tags(source: str) -> Iterator[Tag]:
             end = _end(source, start + 2, mark)
             tag = Tag("expression" if mark == "{{" else "statement", start, end)
         if tag.end < start + 2:
-            return
+            raise error_at(source, start, f"{mark} is never closed")
         yield tag
         position = tag.end
 

@@ -1,0 +1,165 @@
+"""The signed tokens behind ``/t/o``, ``/t/c`` and ``/t/u``: what was sent to whom, and where a click goes.
+
+A token is unpadded base64url (RFC 4648 section 5) of a body and a 16-byte tag, keyed BLAKE2b (RFC 7693)
+personalised for this use. The body: a byte for the kind, then fields. A text field is its UTF-8 with a
+two-byte length before it; an id of the usual shape (``dlv_`` and a UUID in lower-case base32hex) takes
+its 16 bytes alone, told apart by the length 65535.
+Because the tag covers the body and the base64 is checked to be canonical, a token has one spelling.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from base64 import b32hexdecode, b32hexencode, urlsafe_b64decode, urlsafe_b64encode
+from hashlib import blake2b
+from typing import TypeVar, overload
+
+from msgspec import Struct
+
+from hookline.rules.ids import is_id
+
+MAX_TOKEN = 8 * 1024  # characters
+MAX_LINK = 2**16 - 1
+
+_TAG = 16
+_UUID = b"\xff\xff"
+_MESSAGE = "dlv"
+
+
+class OpenToken(Struct, frozen=True):
+    """An image of this message was fetched."""
+
+    tenant: str
+    message: str
+
+
+class ClickToken(Struct, frozen=True):
+    """A link of this message was followed; ``link`` counts the message's links from 0."""
+
+    tenant: str
+    message: str
+    url: str
+    link: int
+
+
+class UnsubscribeToken(Struct, frozen=True):
+    """The recipient of this message wants no more of ``list`` (of anything, where it is "")."""
+
+    tenant: str
+    message: str
+    list: str
+
+
+Token = OpenToken | ClickToken | UnsubscribeToken
+T = TypeVar("T", bound=Token)
+
+
+class BadToken(Exception):  # noqa: N818 - reads as what it is
+    """Not a token that was made here with this key."""
+
+
+def make_open(key: bytes, tenant: str, message: str) -> str:
+    """The token of a message's pixel; ``key`` has 16 to 64 bytes."""
+    return _seal(key, b"\x01" + _text(tenant) + _id(message))
+
+
+def make_click(key: bytes, tenant: str, message: str, url: str, link: int) -> str:
+    """The token of a link; ``ValueError`` where it would be longer than ``MAX_TOKEN``."""
+    return _seal(key, b"\x02" + _text(tenant) + _id(message) + link.to_bytes(2, "big") + _text(url))
+
+
+def make_unsubscribe(key: bytes, tenant: str, message: str, list: str) -> str:
+    """The token of a message's unsubscribe link."""
+    return _seal(key, b"\x03" + _text(tenant) + _id(message) + _text(list))
+
+
+@overload
+def read(key: bytes, token: str) -> Token: ...
+@overload
+def read(key: bytes, token: str, kind: type[T]) -> T: ...
+def read(key: bytes, token: str, kind: type[Token] | None = None) -> Token:
+    """What the token says; ``BadToken`` if it was not made with this key, or is not of that ``kind``."""
+    if len(token) > MAX_TOKEN:
+        raise BadToken("too long")
+    try:
+        raw = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+    except (binascii.Error, UnicodeEncodeError):
+        raise BadToken("not base64url") from None
+    body, tag = raw[:-_TAG], raw[-_TAG:]
+    if _spell(raw) != token or not hmac.compare_digest(tag, _tag(key, body)):
+        raise BadToken("not signed here")
+    found = _Reader(body).token()
+    if kind is not None and not isinstance(found, kind):
+        raise BadToken("of another kind")
+    return found
+
+
+def _seal(key: bytes, body: bytes) -> str:
+    token = _spell(body + _tag(key, body))
+    if len(token) > MAX_TOKEN:
+        raise ValueError(f"the token would be longer than {MAX_TOKEN} characters")
+    return token
+
+
+def _tag(key: bytes, body: bytes) -> bytes:
+    if not 16 <= len(key) <= blake2b.MAX_KEY_SIZE:
+        raise ValueError("a token key has 16 to 64 bytes")
+    return blake2b(body, digest_size=_TAG, key=key, person=b"hookline /t/").digest()
+
+
+def _spell(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _text(value: str) -> bytes:
+    encoded = value.encode()
+    if len(encoded) >= MAX_TOKEN:
+        raise ValueError("too long for a token")
+    return len(encoded).to_bytes(2, "big") + encoded
+
+
+def _id(value: str) -> bytes:
+    if is_id(value, _MESSAGE):
+        raw = b32hexdecode(value[4:].upper() + "======")
+        if _spell_id(raw) == value:  # the last character has two bits that no UUID uses
+            return _UUID + raw
+    return _text(value)
+
+
+def _spell_id(raw: bytes) -> str:
+    return f"{_MESSAGE}_{b32hexencode(raw)[:26].decode().lower()}"
+
+
+class _Reader:
+    """Reads the fields of a body whose tag was right, so that its shape is what ``make_…`` made."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._at = 0
+
+    def token(self) -> Token:
+        kind = self._take(1)
+        tenant, message = self._text(), self._id()
+        if kind == b"\x01":
+            return OpenToken(tenant, message)
+        if kind == b"\x02":
+            link = int.from_bytes(self._take(2), "big")
+            return ClickToken(tenant, message, self._text(), link)
+        if kind == b"\x03":
+            return UnsubscribeToken(tenant, message, self._text())
+        raise BadToken("of an unknown kind")
+
+    def _take(self, size: int) -> bytes:
+        taken = self._body[self._at : self._at + size]
+        self._at += size
+        return taken
+
+    def _text(self) -> str:
+        return self._take(int.from_bytes(self._take(2), "big")).decode()
+
+    def _id(self) -> str:
+        if self._body[self._at : self._at + 2] != _UUID:
+            return self._text()
+        self._at += 2
+        return _spell_id(self._take(16))
