@@ -11,7 +11,6 @@ from typing import Any
 
 from hookline.actions.work import Tools
 from hookline.api import build_api
-from hookline.api.services import Services
 from hookline.clock import Clock, RealClock
 from hookline.dispatch import Dispatcher
 from hookline.intake import Intake
@@ -20,6 +19,7 @@ from hookline.mail.sender import Mailer
 from hookline.net.http import HttpClient
 from hookline.net.smtp import SmtpClient, parse_smtp_url
 from hookline.net.targets import Targets
+from hookline.services import Services
 from hookline.settings import Settings, secret_key
 from hookline.storage import derive, open_storage
 

@@ -170,7 +170,10 @@ class Intake:
             if verdict == "matched" and hook.spec.limit is not None:
                 claim = _claim(hook, event, values, delivery, now)
                 if claim is None:
-                    verdict, detail = "error", f"the limit is per {hook.spec.limit.per}, but the event has none"
+                    verdict, detail = (
+                        "error",
+                        f"the limit is per {hook.spec.limit.per}, but the event has none",
+                    )
             verdicts.append(Verdict(hook.id, verdict, detail))
             if verdict == "matched":
                 claims += [claim] if claim else []
@@ -233,9 +236,7 @@ def _judge(compiled: CompiledHook, values: Mapping[str, Any]) -> tuple[VerdictKi
     return ("matched", "") if held else ("condition", "the condition is false for this event")
 
 
-def _claim(
-    hook: Hook, event: Event, values: Mapping[str, Any], delivery: str, now: int
-) -> LimitClaim | None:
+def _claim(hook: Hook, event: Event, values: Mapping[str, Any], delivery: str, now: int) -> LimitClaim | None:
     limit = hook.spec.limit
     if limit is None:
         return None

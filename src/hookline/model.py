@@ -170,7 +170,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     state: State
     created_at: int
     updated_at: int
-    next_at: int
+    next_at: int | None = None
     hook: str | None = None
     campaign: str | None = None
     event: str | None = None
@@ -272,7 +272,7 @@ class ContactInput(Strict, frozen=True, kw_only=True):
     """What a user writes to make or change a contact, found by ``email``."""
 
     email: str
-    phone: str | None | UnsetType = UNSET
+    phone: str | UnsetType | None = UNSET
     attributes: dict[str, Any] | UnsetType = UNSET
     lists: list[str] | UnsetType = UNSET
     tags: list[str] | UnsetType = UNSET

@@ -23,9 +23,9 @@ Script = dict[str, bytes]
 
 
 class Scripted:
-    """Speaks just enough SMTP; `scripts` (one for each connection, the last for all others) change the
-    replies: to a verb, to the n-th use of it in a connection (`"MAIL 2"`), to the content (`"."`), or
-    to being connected to (`"hello"`)."""
+    """Speaks just enough SMTP; ``scripts`` (one for each connection, the last for all others) change the
+    replies: to a verb, to the n-th use of it in a connection (``"MAIL 2"``), to the content (``"."``), or
+    to being connected to (``"hello"``)."""
 
     def __init__(self, *scripts: Script) -> None:
         self.scripts = scripts or ({},)
@@ -33,6 +33,8 @@ class Scripted:
         self.commands: list[str] = []
         self.messages: list[bytes] = []
         self.arrived = asyncio.Event()
+        self.may_hang_up = asyncio.Event()
+        self.may_hang_up.set()
         self.ended: asyncio.Queue[None] = asyncio.Queue()
         self.port = 0
 
@@ -68,6 +70,7 @@ class Scripted:
                 return
             writer.write(reply.removesuffix(HANG_UP))
             if reply.endswith(HANG_UP):
+                await self.may_hang_up.wait()
                 return
             if verb == "DATA" and reply.startswith(b"354"):
                 self.messages.append(await reader.readuntil(b"\r\n.\r\n"))
@@ -324,9 +327,13 @@ async def test_a_connection_that_was_closed_while_idle_is_replaced() -> None:
     # The address needs what only a living connection offers.
     offer = {"EHLO": b"250-mx.example\r\n250 SMTPUTF8\r\n", ".": b"250 fine\r\n" + HANG_UP}
     async with listening(Scripted(offer)) as server, client(server) as smtp:
-        for _ in range(3):
+        for _message in range(3):
+            server.may_hang_up.clear()
             assert (await smtp.send("a@example.com", "dörte@example.com", MESSAGE)).ok
+            server.may_hang_up.set()
             await server.ended.get()
+            for _ in range(3):  # turns of the event loop, for the client to have seen it, too
+                await asyncio.to_thread(int)
     assert server.connections == 3
 
 

@@ -1,5 +1,7 @@
 """What does not compile and where, and the bounds on what does."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from hookline.rules import cel
@@ -217,6 +219,7 @@ DATA = {
     "big": 10**4000,
     "map": {str(n): n for n in range(50_000)},
     "word": "ab",
+    "now": datetime(2026, 1, 1, tzinfo=UTC),
 }
 
 
@@ -235,6 +238,7 @@ DATA = {
         ("many.all(x, map == map)", "this takes more than 100000 steps on this input"),
         ("many.all(x, !(-1 in list))", "this takes more than 100000 steps on this input"),
         ("many.all(x, map[x] == null)", "this takes more than 100000 steps on this input"),
+        ("many.all(x, now.getHours('x' + string(x)) > 0)", "this takes more than 100000 steps on this input"),
         ("many.all(x, big > 1.5 && big > 2.5)", "this takes more than 100000 steps on this input"),
         ("many.map(x, text.substring(1))", "this takes more than 100000 steps on this input"),
         (

@@ -220,6 +220,14 @@ def test_parts_of_times_and_durations(source: str, expected: int) -> None:
     ("d.getDate()", "getDate() needs a timestamp, but d is a duration"),
     ("t.getHours(s)", "t.getHours(s): 'héllo' is not a known time zone, such as 'Europe/Berlin' or '+02:00'"),
     (
+        "t.getHours(s.substring(5))",
+        "t.getHours(s.substring(5)): '' is not a known time zone, such as 'Europe/Berlin' or '+02:00'",
+    ),
+    (
+        "t.getHours('Europe' + '')",
+        "t.getHours('Europe' + ''): 'Europe' is not a known time zone, such as 'Europe/Berlin' or '+02:00'",
+    ),
+    (
         "t.getHours('../' + s)",
         "t.getHours('../' + s): '../héllo' is not a known time zone, such as 'Europe/Berlin' or '+02:00'",
     ),

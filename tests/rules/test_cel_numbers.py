@@ -141,6 +141,7 @@ def test_numbers_from_data_may_be_larger_than_any_result() -> None:
         "int(big)",
         "round(big, 2)",
         "huge + 1",
+        "-huge",
         "huge / 1.0",
     ):
         with pytest.raises(cel.EvalError):

@@ -199,10 +199,8 @@ async def test_claiming_takes_what_is_due_once_and_lane_by_lane(storage: Storage
     await accept_one(storage, Prepared(happened, tuple(owed)))
     assert await storage.deliveries.due() == [("a", 3), ("b", 9), ("c", 4)]
     first = await storage.deliveries.claim([("a", 1), ("b", 5), ("c", 5)], "me", 5)
-    assert [(d.lane, d.state, d.owner, d.next_at) for d in first] == [
-        ("a", "sending", "me", None),
-        ("c", "sending", "me", None),
-    ]
+    assert [(d.lane, d.owner) for d in first] == [("a", "me"), ("c", "me")]
+    assert all(d.state == "sending" and d.next_at is None for d in first)
     assert first[0].id == owed[1].id, "the earliest first"
     assert [d.id for d in await storage.deliveries.claim([("a", 5)], "you", 5)] == [owed[0].id]
 
@@ -217,7 +215,7 @@ async def test_settling_holds_only_for_the_owner_and_only_once(storage: Storage)
     done = await storage.deliveries.settle([settlement(held, follow_ups=follow)])
     assert (done.lost, [item.event.type for item in done.stored]) == (frozenset(), ["delivery.failed"])
     again = await storage.deliveries.settle([settlement(held, follow_ups=unit(Prepared(event("twice"))))])
-    assert (again.lost, again.stored) == ({held.id}, ())
+    assert again.lost == {held.id} and not again.stored
     stored = await storage.deliveries.get("default", held.id)
     assert stored is not None and (stored.state, stored.attempts, stored.owner) == ("succeeded", 1, None)
     assert [a.number for a in await storage.deliveries.attempts("default", held.id)] == [1]

@@ -34,9 +34,7 @@ def compile_hook(hook: Hook) -> CompiledHook:
             condition = cel.compile(spec.if_, CONDITION_VARIABLES)
         except cel.CelError as error:
             raise Invalid("/if", str(error)) from None
-    schedule = [
-        _duration(f"/retry/schedule/{place}", text) for place, text in enumerate(spec.retry.schedule)
-    ]
+    schedule = [_duration(f"/retry/schedule/{place}", text) for place, text in enumerate(spec.retry.schedule)]
     timeout = _duration("/retry/timeout", spec.retry.timeout)
     if not 0 < timeout <= 60 * SECOND:
         raise Invalid("/retry/timeout", "a time-out is more than nothing and at most 60s")

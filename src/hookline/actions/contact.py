@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-
 from hookline.actions.facts import Facts, contact_value
 from hookline.actions.work import CONDITION_VARIABLES, VARIABLES, Invalid, Plan, Work
 from hookline.model import Contact, ContactAction, ContactChange, EventDraft, Outcome
@@ -23,7 +22,9 @@ class ContactPlan(Plan, frozen=True, kw_only=True):
 
 def compile(action: ContactAction) -> ContactPlan:
     if not (action.set or action.add_tags or action.remove_tags or action.subscribe or action.unsubscribe):
-        raise Invalid("/do", "a contact action changes something: set, add_tags, remove_tags, subscribe, unsubscribe")
+        raise Invalid(
+            "/do", "a contact action changes something: set, add_tags, remove_tags, subscribe, unsubscribe"
+        )
     who = None
     if action.contact is not None:
         try:
@@ -72,7 +73,7 @@ async def _find(plan: ContactPlan, work: Work) -> tuple[Contact | None, str | No
     facts = Facts(work.tools.storage)
     if plan.who is None:
         return await facts.contact(work.event), work.event.subject
-    named = plan.who.render(cast("dict[str, object]", templates.plain(work.variables))).strip()
+    named = plan.who.render(work.variables).strip()
     return await facts.contact_named(work.delivery.tenant, named), named
 
 
@@ -140,5 +141,3 @@ def _event(
         cause_hook=work.delivery.hook,
         depth=work.delivery.depth,
     )
-
-

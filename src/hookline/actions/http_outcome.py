@@ -57,7 +57,12 @@ def judge(response: Response, now: int) -> Outcome:
 
 
 def record(
-    outcome: Outcome, request: Request, response: Response, *, hide: Collection[str] = (), url: str | None = None
+    outcome: Outcome,
+    request: Request,
+    response: Response,
+    *,
+    hide: Collection[str] = (),
+    url: str | None = None,
 ) -> Outcome:
     """The outcome with the exchange written down; headers named in ``hide`` and a masked ``url`` stay secret."""
     asked = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -74,14 +74,16 @@ async def perform(work: Work) -> Outcome:
     outcome = http_outcome.judge(response, work.tools.clock.now())
     said = response.body[:200].decode("utf-8", "replace")
     if response.status in HOPELESS:
-        outcome = Outcome(result="permanent", error="provider", status=response.status, detail=f"Slack: {said}")
+        outcome = Outcome(
+            result="permanent", error="provider", status=response.status, detail=f"Slack: {said}"
+        )
     elif outcome.result == "ok" and _refused(response.body):
         outcome = Outcome(result="retry", error="provider", status=response.status, detail=f"Slack: {said}")
     return http_outcome.record(outcome, request, response, url=masked(plan.url))
 
 
 def _payload(plan: SlackPlan, work: Work) -> dict[str, Any]:
-    values = cast("dict[str, object]", templates.plain(work.variables))
+    values = work.variables
     text = _unquote(plan.text.render(values)) if plan.text else readable(work.event)
     payload: dict[str, Any] = {"text": text}
     if plan.blocks is not None:

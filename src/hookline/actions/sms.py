@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -31,7 +31,7 @@ class SmsPlan(Plan, frozen=True, kw_only=True):
 
     def address(self, values: Mapping[str, Any]) -> str | None:
         try:
-            return normalise_phone(self.to.render(cast("dict[str, object]", templates.plain(values))))
+            return normalise_phone(self.to.render(values))
         except templates.TemplateError:
             return None
 
@@ -53,17 +53,21 @@ async def perform(work: Work) -> Outcome:
     plan = work.hook.plan
     if not isinstance(plan, SmsPlan):
         raise TypeError(type(plan))
-    values = cast("dict[str, object]", templates.plain(work.variables))
+    values = work.variables
     try:
         to, text = plan.to.render(values).strip(), plan.text.render(values)
     except templates.TemplateError as error:
         return Outcome(result="permanent", error="template", detail=str(error))
     phone = normalise_phone(to)
     if phone is None:
-        return Outcome(result="permanent", error="template", detail=f"`to` gave {to!r}, which is no phone number")
+        return Outcome(
+            result="permanent", error="template", detail=f"`to` gave {to!r}, which is no phone number"
+        )
     connection = await work.tools.storage.access.connection(work.delivery.tenant, plan.connection)
     if connection is None:
-        return Outcome(result="permanent", error="provider", detail=f"there is no connection {plan.connection}")
+        return Outcome(
+            result="permanent", error="provider", detail=f"there is no connection {plan.connection}"
+        )
     request = _request(connection, phone, text, work.hook.timeout)
     response = await work.tools.http.send(request)
     outcome = _judge(response, work.tools.clock.now())

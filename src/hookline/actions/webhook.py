@@ -52,7 +52,7 @@ def _check_header(name: str, value: str) -> None:
         raise Invalid("/do/headers", f"{name!r} is not a header name")
     if name.lower() in REFUSED:
         raise Invalid("/do/headers", f"the header {name!r} is set by Hookline and cannot be replaced")
-    if len(value) > 8192 or any(ord(c) < 32 and c != "\t" or ord(c) == 127 for c in value):
+    if len(value) > 8192 or any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in value):
         raise Invalid("/do/headers", f"the value of {name!r} has control characters or is too long")
     if not value.isascii():
         raise Invalid("/do/headers", f"the value of {name!r} has characters outside ASCII")
@@ -65,7 +65,7 @@ async def perform(work: Work) -> Outcome:
     content_type = "application/json"
     if plan.template is not None:
         try:
-            body = plan.template.render(templates.plain(work.variables)).encode()
+            body = plan.template.render(work.variables).encode()
             msgspec.json.decode(body)
         except templates.TemplateError as error:
             return Outcome(result="permanent", error="template", detail=str(error))

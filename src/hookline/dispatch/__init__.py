@@ -85,7 +85,9 @@ class Dispatcher:
     async def take_over(self, dead_before: int) -> None:
         """Settle the open deliveries of dead processes as crashed: back to work, or at an end."""
         while orphans := await self._storage.deliveries.take_over(self.epoch, dead_before):
-            await asyncio.gather(*(self._settle(orphan, crashed(CRASHED), orphan.updated_at) for orphan in orphans))
+            await asyncio.gather(
+                *(self._settle(orphan, crashed(CRASHED), orphan.updated_at) for orphan in orphans)
+            )
 
     async def run(self) -> None:
         """Claim what is due until cancelled; an outage of the database is waited out."""

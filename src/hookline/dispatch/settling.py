@@ -28,9 +28,7 @@ RETRY_STORAGE = SECOND
 class Settler:
     """Settles attempts, in groups, once each."""
 
-    def __init__(
-        self, storage: Storage, intake: Intake, clock: Clock, chance: Callable[[], float]
-    ) -> None:
+    def __init__(self, storage: Storage, intake: Intake, clock: Clock, chance: Callable[[], float]) -> None:
         self._storage = storage
         self._intake = intake
         self._clock = clock

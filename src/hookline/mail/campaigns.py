@@ -66,9 +66,7 @@ class CampaignRunner:
             await self._finish(campaign)
 
     async def _add_chunk(self, campaign: Campaign) -> int:
-        members = await self._storage.contacts.members(
-            campaign.tenant, campaign.list, campaign.cursor, CHUNK
-        )
+        members = await self._storage.contacts.members(campaign.tenant, campaign.list, campaign.cursor, CHUNK)
         cursor = members[-1].seq if len(members) == CHUNK else EVERYONE
         now = self._clock.now()
         deliveries = [_delivery(campaign, member, now) for member in members if member.email]

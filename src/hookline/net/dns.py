@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from hookline.net.targets import Address, TargetRefused, Targets
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
-"""Gives the addresses of a host (for a port), or raises `OSError`."""
+"""Gives the addresses of a host (for a port), or raises ``OSError``."""
 
 THREADS = 32
 
 
 class Dns:
-    """Looks names up with `resolver`, by default the system's, and judges every address."""
+    """Looks names up with ``resolver``, by default the system's, and judges every address."""
 
     def __init__(self, targets: Targets, resolver: Resolver | None = None) -> None:
         self._targets = targets
@@ -28,7 +28,7 @@ class Dns:
     async def lookup(self, host: str, port: int) -> list[Address]:
         """The addresses of a host that may be connected to, at least one.
 
-        Raises `TargetRefused` when there are others only, `OSError` when there are none.
+        Raises ``TargetRefused`` when there are others only, ``OSError`` when there are none.
         """
         found = [ipaddress.ip_address(text) for text in await self._resolver(host, port)]
         objections = [self._targets.objection(address, port) for address in found]

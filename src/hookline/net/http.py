@@ -2,15 +2,15 @@
 
 What it promises, and a leaner engine behind the same two structs would have to:
 
-- The host is resolved here, every address is judged by `Targets`, and a connection is opened to an
+- The host is resolved here, every address is judged by ``Targets``, and a connection is opened to an
   address that was judged, with the URL's own Host and SNI. There is no second look-up to be lied to
   (DNS rebinding). A kept-alive connection leads where it led when it was checked.
 - Redirects are answers. No cookies, no proxies from the environment, no decompression.
 - The status decides: a body that is long, slow or broken is cut off and costs its connection only.
 - A request goes out once. When a kept-alive connection turns out closed, GET and other idempotent
   requests are repeated by aiohttp; a POST is not, because the receiver may have acted on it (RFC 9110
-  9.2.2): it is reported as `reset`, and the delivery's schedule repeats it. Idle connections are
-  given up after `KEEP_ALIVE` seconds, before the common servers do, so that this stays rare.
+  9.2.2): it is reported as ``reset``, and the delivery's schedule repeats it. Idle connections are
+  given up after ``KEEP_ALIVE`` seconds, before the common servers do, so that this stays rare.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ _OURS = frozenset(
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """One request. Times are seconds: `timeout` for the answer's head to be complete, from the call on;
-    `connect_timeout` for DNS, TCP and TLS; `first_byte_timeout` for silence once the request is sent
-    (None: as long as `timeout` lasts). Headers are sent as given, beside Host and Content-Length."""
+    """One request. Times are seconds: ``timeout`` for the answer's head to be complete, from the call on;
+    ``connect_timeout`` for DNS, TCP and TLS; ``first_byte_timeout`` for silence once the request is sent
+    (None: as long as ``timeout`` lasts). Headers are sent as given, beside Host and Content-Length."""
 
     method: str
     url: str
@@ -83,10 +83,10 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Response(Struct, frozen=True, kw_only=True):
-    """What came of a request: a `status`, or an `error` of the closed list with its `detail` in words.
+    """What came of a request: a ``status``, or an ``error`` of the closed list with its ``detail`` in words.
 
-    `body` is at most `KEEP_BODY` bytes as received (not decompressed); `truncated` says that there was
-    or may have been more. `connect_ms` is None where a kept-alive connection served or none came about.
+    ``body`` is at most ``KEEP_BODY`` bytes as received (not decompressed); ``truncated`` says that there was
+    or may have been more. ``connect_ms`` is 0 where a kept-alive connection served or none came about.
     """
 
     status: int | None = None
@@ -96,13 +96,13 @@ class Response(Struct, frozen=True, kw_only=True):
     error: AttemptError | None = None
     detail: str = ""
     address: str | None = None
-    connect_ms: float | None = None
+    connect_ms: float = 0.0
     total_ms: float = 0.0
 
 
 class HttpClient:
-    """Sends requests to allowed targets. `resolver` replaces the system's;
-    `max_connections` are open at once, those above wait within their `connect_timeout`; `tls` replaces
+    """Sends requests to allowed targets. ``resolver`` replaces the system's;
+    ``max_connections`` are open at once, those above wait within their ``connect_timeout``; ``tls`` replaces
     the system's certificate authorities."""
 
     def __init__(
@@ -120,7 +120,7 @@ class HttpClient:
         self._session: aiohttp.ClientSession | None = None
 
     def check(self, url: str) -> None:
-        """Raises `TargetRefused` for a URL that no request would ever be sent to. Asks no DNS."""
+        """Raises ``TargetRefused`` for a URL that no request would ever be sent to. Asks no DNS."""
         self._targets.check_url(url)
 
     async def send(self, request: Request) -> Response:
@@ -283,7 +283,7 @@ class _Trace(Struct):
     """When the connection in the making was begun, and how long the one that was made took."""
 
     connecting: float | None = None
-    connect_ms: float | None = None
+    connect_ms: float = 0.0
 
 
 def _tracing() -> aiohttp.TraceConfig:

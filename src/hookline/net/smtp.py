@@ -5,7 +5,7 @@
 - What the server says decides: 4xx is temporary, 5xx is permanent. Trouble with the connection, its
   TLS or the login says nothing about the message, so it is always temporary.
 - Once the content is on its way, a lost connection leaves open whether the server took the message:
-  the result is `ambiguous`, and the caller chooses between losing it and sending it twice.
+  the result is ``ambiguous``, and the caller chooses between losing it and sending it twice.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _BREAK = re.compile(rb"\r\n|\r|\n")
 
 
 class SmtpSettings(Struct, frozen=True, kw_only=True):
-    """A server to hand mail to. `tls`: "auto" encrypts where the server offers it, "starttls" insists,
-    "implicit" is TLS from the first byte; the certificate is always verified. `timeout` is seconds for
-    each step, `data_timeout` for the answer to the content (RFC 5321 4.5.3.2.6 is patient there)."""
+    """A server to hand mail to. ``tls``: "auto" encrypts where the server offers it, "starttls" insists,
+    "implicit" is TLS from the first byte; the certificate is always verified. ``timeout`` is seconds for
+    each step, ``data_timeout`` for the answer to the content (RFC 5321 4.5.3.2.6 is patient there)."""
 
     host: str
     port: int
@@ -51,8 +51,8 @@ class SmtpSettings(Struct, frozen=True, kw_only=True):
 
 
 class SmtpResult(Struct, frozen=True, kw_only=True):
-    """How it ended: the server's `code` and `enhanced` code (RFC 3463) where it gave one, its text in one
-    line as `detail`, and the `stage` that was reached."""
+    """How it ended: the server's ``code`` and ``enhanced`` code (RFC 3463) where it gave one, its text in one
+    line as ``detail``, and the ``stage`` that was reached."""
 
     ok: bool
     stage: Stage
@@ -64,9 +64,9 @@ class SmtpResult(Struct, frozen=True, kw_only=True):
 
 
 def parse_smtp_url(url: str) -> SmtpSettings:
-    """Reads `smtp://user:password@host:port?starttls=auto|always|never` or `smtps://…`.
+    """Reads ``smtp://user:password@host:port?starttls=auto|always|never`` or ``smtps://…``.
 
-    Ports default to 465 for smtps, 587 with a login, else 25. Raises `ValueError` in words that do not
+    Ports default to 465 for smtps, 587 with a login, else 25. Raises ``ValueError`` in words that do not
     repeat the URL, since it may hold a password.
     """
     try:
@@ -116,8 +116,8 @@ def _tls_mode(parts: SplitResult) -> Tls:
 
 
 class SmtpClient:
-    """Hands messages to one server over at most `connections` connections; further sends wait for one.
-    `tls` replaces the system's certificate authorities."""
+    """Hands messages to one server over at most ``connections`` connections; further sends wait for one.
+    ``tls`` replaces the system's certificate authorities."""
 
     def __init__(
         self, settings: SmtpSettings, *, connections: int = 4, tls: ssl.SSLContext | None = None
@@ -130,8 +130,8 @@ class SmtpClient:
         self._closed = False
 
     async def send(self, mail_from: str, rcpt_to: str, message: bytes) -> SmtpResult:
-        """Sends a whole message (headers and body) to one address; an empty `mail_from` is the null
-        sender. Raises `ValueError` for an address that cannot be written to the wire, else nothing."""
+        """Sends a whole message (headers and body) to one address; an empty ``mail_from`` is the null
+        sender. Raises ``ValueError`` for an address that cannot be written to the wire, else nothing."""
         sender, recipient = _wire(mail_from), _wire(rcpt_to)
         async with self._slots:
             while self._idle:

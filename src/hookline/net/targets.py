@@ -1,11 +1,11 @@
 """Where hooks may reach: the URLs and addresses that are refused, and why, in words for users.
 
-A user's URL is judged twice. `Targets.check_url` looks at the text alone, when a hook is saved and
-before each request; `Targets.check_address` looks at the address that is about to be connected to.
+A user's URL is judged twice. ``Targets.check_url`` looks at the text alone, when a hook is saved and
+before each request; ``Targets.check_address`` looks at the address that is about to be connected to.
 The first gives early, clear messages; the second is what keeps a name from leading inside.
 
 The address ranges are those of the IANA special-purpose registries (RFC 6890, RFC 8190). They are
-written out because the meaning of `ipaddress.is_global` changes between versions of Python. For IPv6
+written out because the meaning of ``ipaddress.is_global`` changes between versions of Python. For IPv6
 only global unicast space (2000::/3) is open, so that what is assigned later starts closed.
 """
 
@@ -92,8 +92,8 @@ class TargetRefused(Exception):
 
 
 class Url(Struct, frozen=True):
-    """A checked URL: `host` is lower-case ASCII without brackets or a final dot, `target` the path
-    and query as sent, `literal` the address if the host is one."""
+    """A checked URL: ``host`` is lower-case ASCII without brackets or a final dot, ``target`` the path
+    and query as sent, ``literal`` the address if the host is one."""
 
     scheme: Literal["http", "https"]
     host: str
@@ -113,11 +113,11 @@ class Targets(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Targets:
-        """Reads networks or single addresses separated by commas; `ValueError` names the bad one."""
+        """Reads networks or single addresses separated by commas; ``ValueError`` names the bad one."""
         return cls(tuple(_network(part.strip()) for part in text.split(",") if part.strip()))
 
     def check_url(self, url: str) -> Url:
-        """Judges what can be judged without DNS; raises `TargetRefused`."""
+        """Judges what can be judged without DNS; raises ``TargetRefused``."""
         if len(url) > MAX_URL:
             _refuse(f"the URL is longer than {MAX_URL} characters")
         if not url.isprintable() or " " in url or "\\" in url:
@@ -135,7 +135,7 @@ class Targets(Struct, frozen=True):
         return self._judge(Url(scheme, host if literal is None else str(literal), port, target, literal))
 
     def check_address(self, address: Address, port: int | None = None) -> None:
-        """Raises `TargetRefused` unless the address (and the port, if given) may be connected to."""
+        """Raises ``TargetRefused`` unless the address (and the port, if given) may be connected to."""
         if (why := self.objection(address, port)) is not None:
             _refuse(f"{address}: {why}")
 

@@ -31,12 +31,13 @@ def parse_address(text: str) -> tuple[str, str]:
     if not address:
         raise ValueError("an address is expected, as in: Name <name@example.com>")
     try:
+        # One more label, for the library refuses names such as .local and .test, which private networks mail to.
         valid = validate_email(
-            address, check_deliverability=False, globally_deliverable=False, allow_smtputf8=False
+            f"{address}.example", check_deliverability=False, allow_smtputf8=False, strict=True
         )
     except EmailNotValidError as error:
         raise ValueError(f"{address[:100]!r} is not an email address: {error}") from None
-    return name, f"{valid.ascii_local_part}@{valid.ascii_domain}"
+    return name, f"{valid.ascii_local_part}@{valid.ascii_domain.removesuffix('.example')}"
 
 
 def normalise(address: str) -> str:
@@ -47,7 +48,7 @@ def normalise(address: str) -> str:
     """
     text = unicodedata.normalize("NFC", address.strip().lower())
     local, at, domain = text.rpartition("@")
-    if not at or _PLAIN_LABELS.fullmatch(domain):
+    if not at or len(domain) > 255 or _PLAIN_LABELS.fullmatch(domain):
         return text
     try:
         return f"{local}@{idna.encode(domain, uts46=True).decode().lower()}"

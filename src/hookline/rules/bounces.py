@@ -22,6 +22,8 @@ Reason = Literal[
 Stage = Literal["connect", "auth", "mail", "rcpt", "data", "report"]
 """Where the answer came: a step of the SMTP session, or a delivery report (RFC 3464) afterwards."""
 
+MAX_TEXT = 1000
+
 _DEAD: tuple[Reason, ...] = ("user_unknown", "host_unknown")
 
 _Table = tuple[tuple[Reason, re.Pattern[str]], ...]
@@ -32,7 +34,7 @@ def _table(*rows: tuple[Reason, str]) -> _Table:
 
 
 # Names, addresses and links are not words: "spam@example.com" is no spam, "relay.example.com" no relaying.
-_NAMES = re.compile(r"https?://\S+|\S*@\S*|\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\b")
+_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}")
 # … but for the lists of senders of ill repute, which are often known by their links alone.
 _LISTS = re.compile(r"spamhaus|spamcop|barracudacentral|sorbs\.net|uceprotect|dnsbl|\brbl\b|blackhole")
 
@@ -88,7 +90,6 @@ _ENHANCED: dict[str, Reason] = {  # by subject and detail; the class does not ch
     "7.24": "auth_failure", "7.26": "auth_failure", "7.28": "rate_limited", "7.29": "auth_failure",
     "7.500": "rate_limited", "7.501": "blocked", "7.502": "blocked", "7.503": "blocked", "7.509": "auth_failure",
     "7.511": "blocked", "7.515": "auth_failure", "7.705": "rate_limited", "7.708": "blocked",
-    **{f"7.{detail}": "blocked" for detail in range(606, 650)},
 }
 _SUBJECT: dict[str, Reason] = {
     "1": "user_unknown", "3": "system", "4": "network", "5": "protocol", "6": "content", "7": "policy",
@@ -110,15 +111,14 @@ def classify(code: int | None, enhanced: str | None, text: str, stage: Stage) ->
     """
     if stage == "auth":
         return "auth_failure", False
-    _, subject, detail = (enhanced or "..").split(".", 2)
-    exact = _ENHANCED.get(f"{subject}.{detail}")
-    words = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    clear: Reason | None = "blocked" if _LISTS.search(words) else None
-    words = _NAMES.sub(" ", words)
-    clear = clear or _match(_CLEAR, words)
+    subject, _, detail = (enhanced or "").partition(".")[2].partition(".")
+    exact = _exact(subject, detail)
+    text = text.lower()[:MAX_TEXT]
+    words = " ".join(word for word in text.split() if not _is_name(word))
+    clear: Reason | None = "blocked" if _LISTS.search(text) else _match(_CLEAR, words)
     if clear in _DEAD and (subject in ("6", "7") or not (exact is None or exact in _DEAD)):
         clear = None  # a code that is about a living address outweighs "user … not …" in its words
-    silent = "network" if code is None and enhanced is None and stage != "report" else "other"
+    silent: Reason = "network" if code is None and enhanced is None and stage != "report" else "other"
     reason: Reason = (
         clear
         or exact
@@ -131,6 +131,16 @@ def classify(code: int | None, enhanced: str | None, text: str, stage: Stage) ->
         reason = "policy"  # nobody has named the recipient yet: this is about us
     permanent = code >= 500 if code is not None else (enhanced or "").startswith("5")
     return reason, permanent and reason in _DEAD
+
+
+def _exact(subject: str, detail: str) -> Reason | None:
+    if subject == "7" and detail.isdecimal() and 606 <= int(detail) < 650:  # Microsoft: banned addresses
+        return "blocked"
+    return _ENHANCED.get(f"{subject}.{detail}")
+
+
+def _is_name(word: str) -> bool:
+    return "@" in word or "://" in word or _HOST.fullmatch(word.strip("<>()[]{},;:.'\"")) is not None
 
 
 def _match(table: _Table, words: str) -> Reason | None:

@@ -13,16 +13,16 @@ _APPLE = "Mozilla/5.0"
 # An old browser that nobody runs; Gmail fetches with it before anyone opens the mail.
 _GMAIL_PREFETCH = "Chrome/42.0.2311.135 Safari/537.36 Edge/12.246 Mozilla/5.0"
 _SCANNERS = re.compile(
-    r"bot\b|crawler|spider|scanner|slurp|preview|prefetch|facebookexternalhit|whatsapp|headless|phantomjs"
-    r"|safelinks|proofpoint|mimecast|barracuda|ironport|messagelabs|symantec|fireeye|trendmicro|sophos"
-    r"|forcepoint|cloudmark|zscaler|fortiguard|urldefense|linkcheck|virustotal|bitdefender|kaspersky"
-    r"|google-safety|googleother|yahoo! ?slurp|microsoft office existence|censys|zgrab|nmap",
+    r"(?<!cu)bot\b|crawler|spider|scanner|slurp|preview|prefetch|facebookexternalhit|whatsapp|headless"
+    r"|phantomjs|safelinks|proofpoint|mimecast|barracuda|ironport|messagelabs|symantec|fireeye|trendmicro"
+    r"|sophos|forcepoint|cloudmark|zscaler|fortiguard|urldefense|linkcheck|virustotal|bitdefender|kaspersky"
+    r"|google-safety|googleother|microsoft office existence|censys|zgrab|nmap",
     re.I,
 )
 _SCRIPTS = re.compile(
-    r"\b(?:curl|wget|python|python-requests|aiohttp|httpx|urllib3?|go-http-client|java|okhttp|apache-httpclient"
-    r"|libwww-perl|lwp|node|node-fetch|axios|undici|got|ruby|faraday|guzzlehttp|php|winhttp|powershell"
-    r"|httpie|postmanruntime|insomnia|k6|scrapy|reqwest|hyper|mechanize)\b(?![^/]*\bmozilla)",
+    r"(?:curl|wget|python|aiohttp|httpx|urllib|go-http-client|java|okhttp|apache-httpclient|libwww-perl|lwp"
+    r"|node|axios|undici|got|ruby|faraday|guzzle|php|winhttp|httpie|postmanruntime|insomnia|k6|scrapy"
+    r"|reqwest|hyper|mechanize)\b|.*\bwindowspowershell\b",
     re.I,
 )
 
@@ -35,9 +35,9 @@ def classify_open(user_agent: str | None, method: str = "GET") -> tuple[bool, st
 
 
 def classify_click(user_agent: str | None, method: str = "GET") -> tuple[bool, str | None]:
-    """(machine, reason) for a followed link. Privacy proxies fetch images only: a bare agent is a script's."""
+    """(machine, reason) for a followed link. Privacy proxies fetch images alone: their bare agent is a scanner's."""
     if user_agent is not None and user_agent.strip() == _APPLE:
-        return True, "script"
+        return True, "scanner"
     return _classify(user_agent, method)
 
 
@@ -49,7 +49,7 @@ def _classify(user_agent: str | None, method: str) -> tuple[bool, str | None]:
         return False, None
     if agent.endswith(_GMAIL_PREFETCH):
         return True, "gmail_prefetch"
-    if not agent or _SCRIPTS.search(agent):
+    if not agent or _SCRIPTS.match(agent):
         return True, "script"
     if _SCANNERS.search(agent):
         return True, "scanner"

@@ -20,8 +20,9 @@ from typing import Any, cast
 import minijinja
 import msgspec
 
-from hookline.rules.tags import OPERAND_FILTER, TemplateError, error_at, guarded, used_names, words
-from hookline.rules.tags import tags as template_tags
+from hookline.rules.tags import OPERAND_FILTER, TemplateError, error_at, guarded, tags, used_names, words
+
+__all__ = ["Template", "TemplateError", "compile", "plain"]
 
 MAX_SOURCE = 256 * 1024  # characters
 MAX_OUTPUT = 2 * 1024 * 1024  # characters
@@ -243,7 +244,7 @@ def _operand(value: object) -> object:
 
 def _unknown(source: str, name: str, variables: Collection[str]) -> TemplateError:
     """The error for a name that nothing stands behind, at its first mention."""
-    for tag in template_tags(source):
+    for tag in tags(source):
         found = words(source, tag) if tag.kind in ("expression", "statement") else []
         for index, word in enumerate(found):
             if word.text != name or (index and found[index - 1].text in (".", "|")):

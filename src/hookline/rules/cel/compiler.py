@@ -53,7 +53,7 @@ class Expression:
         except RecursionError:
             raise EvalError("the data is nested too deeply") from None
         except FAILURES as error:
-            raise EvalError(words.failure(self.source, error)) from None
+            raise EvalError(words.failure(words.excerpt(self.source), error)) from None
         return value
 
 
@@ -66,7 +66,7 @@ def compile(source: str, variables: Collection[str]) -> Expression:
         source.encode()
     except UnicodeEncodeError as error:
         raise error_at(source, error.start, "half of a surrogate pair is no character") from None
-    compiler = Compiler(source, variables)
+    compiler = Compiler(source, frozenset(variables))
     run = compiler.build(parse(source), {})
     return Expression(source, frozenset(compiler.names), run)
 
@@ -74,7 +74,7 @@ def compile(source: str, variables: Collection[str]) -> Expression:
 class Compiler:
     """One compilation. ``local`` maps the macros' variables in reach to their keys in the scope."""
 
-    def __init__(self, source: str, variables: Collection[str]) -> None:
+    def __init__(self, source: str, variables: frozenset[str]) -> None:
         self.source = source
         self.variables = variables
         self.names: set[str] = set()
@@ -112,7 +112,7 @@ class Compiler:
                 run = self.list_of(node, local)
             case syntax.MapOf():
                 run = self.map_of(node, local)
-            case _:  # pragma: no cover
+            case _:
                 raise AssertionError(node)
         self.depth -= 1
         return run
@@ -170,12 +170,9 @@ class Compiler:
         """A chain of arithmetic and relations, evaluated from left to right."""
         chain = []
         while isinstance(node, syntax.Binary) and node.operator not in ("&&", "||"):
-            place = words.Place(
-                node.operator,
-                OPERATORS[node.operator][1],
-                *map(self.text, (node, node.left, node.right)),
-            )
-            chain.append((OPERATORS[node.operator][0], self.build(node.right, local), place))
+            operate, done = OPERATORS[node.operator]
+            texts = map(self.text, (node, node.left, node.right))
+            chain.append((operate, self.build(node.right, local), words.Place(node.operator, done, *texts)))
             node = node.left
         first = self.build(node, local)
         chain.reverse()

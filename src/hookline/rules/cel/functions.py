@@ -272,7 +272,7 @@ def _of_time(read: Callable[[datetime], int]) -> Function:
     def run(moment: datetime, zone: tzinfo = UTC) -> int:
         return read(moment.astimezone(zone))
 
-    return _function(run, TIME, TEXT, optional=1, prepare=_zone)
+    return _function(run, TIME, TEXT, optional=1, prepare=_zone, prepare_cost=200)
 
 
 def _of_both(read: Callable[[datetime], int], unit: timedelta, modulus: int | None = None) -> Function:
@@ -287,7 +287,7 @@ def _of_both(read: Callable[[datetime], int], unit: timedelta, modulus: int | No
         whole = whole % modulus if modulus else whole
         return whole if value >= timedelta() else -whole
 
-    return _function(run, (datetime, timedelta), TEXT, optional=1, prepare=_zone)
+    return _function(run, (datetime, timedelta), TEXT, optional=1, prepare=_zone, prepare_cost=200)
 
 
 _SIZED: Types = (str, bytes, list, dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from hookline.rules.cel.functions import FUNCTIONS, METHODS
@@ -19,6 +20,12 @@ _ARITHMETIC = (
     (decimal.Inexact, "the exact result has more than 34 digits"),
     (OverflowError, "the result is out of range"),
 )
+_REMEDIES = {
+    int: "double() makes a number of text",
+    decimal.Decimal: "double() makes a number of text",
+    datetime: "timestamp() makes a time of text",
+    timedelta: "duration() makes a duration of text",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +70,16 @@ def mismatch(place: Place, left: object, right: object) -> str:
         return f"{unknown} is not known, so it cannot be compared"
     if unknown:
         return f"{unknown} is not known, so {place.text} cannot be computed"
-    hint = ""
-    if {type(left), type(right)} & NUMBERS and str in (type(left), type(right)):
-        hint = (
-            "; string() makes text of a number"
-            if place.operator == "+"
-            else "; double() makes a number of text"
-        )
     both = f"{place.left} is {kind(left)} and {place.right} is {kind(right)}"
-    return f"{both}: they cannot be {place.done}{hint}"
+    return f"{both}: they cannot be {place.done}{_remedy(place.operator, {type(left), type(right)})}"
+
+
+def _remedy(operator: str, types: set[type]) -> str:
+    if str not in types:
+        return ""
+    if operator == "+" and types & NUMBERS:
+        return "; string() makes text of a number"
+    return next((f"; {remedy}" for other, remedy in _REMEDIES.items() if other in types), "")
 
 
 def unsuitable(what: str, wanted: Collection[type], text: str, value: object) -> str:

@@ -1,0 +1,113 @@
+"""A mail: to whom a hook says, or to a campaign's recipient, through the same SMTP server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hookline.actions.facts import contact_value
+from hookline.actions.work import VARIABLES, Invalid, Plan, Tools, Work
+from hookline.mail import compose
+from hookline.mail.sender import Letter
+from hookline.model import Campaign, Contact, Delivery, EmailAction, Outcome
+from hookline.rules import templates
+from hookline.rules.addresses import normalise, parse_address
+from hookline.rules.times import to_datetime
+
+KIND = "email"
+NO_SERVER = Outcome(
+    result="retry", error="smtp_temporary", detail="no SMTP server is set: HOOKLINE_SMTP_URL names one"
+)
+
+
+class EmailPlan(Plan, frozen=True, kw_only=True):
+    action: EmailAction
+    to: templates.Template
+    prepared: compose.Prepared
+
+    def address(self, values: Mapping[str, Any]) -> str | None:
+        try:
+            return normalise(parse_address(self.to.render(values))[1])
+        except (templates.TemplateError, ValueError):
+            return None
+
+
+def compile(action: EmailAction) -> EmailPlan:
+    try:
+        to = templates.compile(action.to, VARIABLES, html=False)
+    except templates.TemplateError as error:
+        raise Invalid("/do/to", str(error)) from None
+    if not action.html and not action.text:
+        raise Invalid("/do", "a mail needs html or text")
+    try:
+        prepared = compose.prepare(
+            subject=action.subject,
+            html=action.html,
+            text=action.text,
+            from_=action.from_,
+            reply_to=action.reply_to,
+            track_opens=True,
+            track_clicks=True,
+            variables=VARIABLES,
+        )
+    except compose.FieldError as error:
+        raise Invalid(f"/do/{error.field}", error.detail) from None
+    return EmailPlan(
+        names=prepared.names | to.names, address_names=to.names, action=action, to=to, prepared=prepared
+    )
+
+
+async def perform(work: Work) -> Outcome:
+    plan = work.hook.plan
+    if not isinstance(plan, EmailPlan):
+        raise TypeError(type(plan))
+    if work.tools.mailer is None:
+        return NO_SERVER
+    if work.delivery.address is None:
+        return Outcome(
+            result="permanent", error="template", detail="`to` gave no email address for this event"
+        )
+    letter = Letter(
+        prepared=plan.prepared,
+        variables=work.variables,
+        address=work.delivery.address,
+        stream=plan.action.stream,
+    )
+    return await work.tools.mailer.send(work.delivery, letter)
+
+
+async def perform_campaign(delivery: Delivery, tools: Tools) -> Outcome:
+    """A campaign's mail to one recipient."""
+    if tools.mailer is None:
+        return NO_SERVER
+    campaign = await tools.storage.campaigns.get(delivery.tenant, delivery.campaign or "")
+    if campaign is None or delivery.address is None:
+        return Outcome(result="permanent", error="cancelled", detail="the campaign is no longer there")
+    contact = None
+    if delivery.contact is not None:
+        contact = await tools.storage.contacts.get(delivery.tenant, delivery.contact)
+    if contact is None:
+        return Outcome(result="permanent", error="cancelled", detail="the contact was deleted")
+    return await tools.mailer.send(delivery, campaign_letter(tools, campaign, contact, delivery.address))
+
+
+def campaign_letter(tools: Tools, campaign: Campaign, contact: Contact, address: str) -> Letter:
+    """A campaign's mail as this contact gets it. Raises compose.FieldError, which saving rules out."""
+    mailer = tools.mailer
+    if mailer is None:
+        raise ValueError("no SMTP server is set")
+    return Letter(
+        prepared=mailer.prepared(campaign),
+        variables=campaign_values(campaign, contact, tools.clock.now()),
+        address=address,
+        list=campaign.list,
+    )
+
+
+def campaign_values(campaign: Campaign, contact: Contact, now: int) -> dict[str, Any]:
+    """What a campaign's templates may name: ``sender.CAMPAIGN_VARIABLES``."""
+    return {
+        "contact": contact_value(contact),
+        "campaign": {"id": campaign.id, "name": campaign.spec.name},
+        "now": to_datetime(now),
+    }

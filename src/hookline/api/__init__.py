@@ -1,0 +1,90 @@
+"""The HTTP API: one module for each resource, listed once, here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from litestar import Litestar, Response
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from hookline.api import (
+    campaigns,
+    connections,
+    contacts,
+    deliveries,
+    docs,
+    events,
+    health,
+    hooks,
+    keys,
+    lists,
+    sources,
+    suppressions,
+    tracking,
+)
+from hookline.api.auth import Authenticator, provide_key
+from hookline.api.bodies import MAX_BODY, JsonBody
+from hookline.api.errors import ApiError, handle
+from hookline.api.paging import known_parameters
+from hookline.api.publishing import Publisher
+from hookline.services import Services
+from hookline.storage import StorageUnavailable
+
+
+class Resource(Protocol):
+    """What each module has."""
+
+    def routes(self, services: Services) -> Sequence[HTTPRouteHandler]: ...
+
+
+RESOURCES: tuple[Resource, ...] = (
+    events, hooks, deliveries, contacts, lists, suppressions, campaigns, connections, sources, keys,
+    tracking, health, docs,
+)  # fmt: skip
+
+
+def build_api(services: Services) -> ASGIApp:
+    """The API as an ASGI application; ``POST /v1/events``, the hot path, goes past the framework."""
+    authenticator = Authenticator(services.storage)
+    publish = Publisher(services, authenticator)
+    framework = build_litestar(services, authenticator)
+
+    async def api(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST":
+            await publish(scope, receive, send)
+        else:
+            await framework(scope, receive, send)
+
+    return api
+
+
+def build_litestar(services: Services, authenticator: Authenticator) -> Litestar:
+    """Everything but the hot path."""
+    return Litestar(
+        [handler for resource in RESOURCES for handler in resource.routes(services)],
+        guards=[authenticator.guard, known_parameters],
+        dependencies={
+            "key": Provide(provide_key, sync_to_thread=False),
+            "authenticator": Provide(lambda: authenticator, sync_to_thread=False),
+        },
+        dto=JsonBody,
+        return_dto=None,
+        exception_handlers={
+            ApiError: handle, HTTPException: handle, StorageUnavailable: handle, Exception: handle
+        },
+        request_max_body_size=MAX_BODY,
+        after_request=_protect,
+        openapi_config=docs.CONFIG,
+        logging_config=None,
+    )  # fmt: skip
+
+
+def _protect(response: Response[Any]) -> Response[Any]:
+    """Answers are not for caches, and are what they say they are."""
+    response.headers.setdefault("cache-control", "no-store")
+    response.headers.setdefault("x-content-type-options", "nosniff")
+    return response

@@ -1,0 +1,82 @@
+"""Who calls: API keys, looked up by their SHA-256, and what each scope reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from hookline.api.errors import ApiError
+from hookline.model import Key
+from hookline.rules.keys import SCOPES, digest
+from hookline.storage import Storage
+
+REMEMBER_SECONDS = 2.0
+REMEMBER_KEYS = 1024
+
+# For a handler's `opt`. Without one, GET asks for `read` and everything else for `manage`.
+PUBLIC = {"scope": "public"}
+READ = {"scope": "read"}
+PUBLISH = {"scope": "publish"}
+MANAGE = {"scope": "manage"}
+
+
+class Authenticator:
+    """Finds keys, and remembers those it found for ``REMEMBER_SECONDS``: a key revoked elsewhere lives on so long."""
+
+    def __init__(self, storage: Storage, seconds: Callable[[], float] = monotonic) -> None:
+        self._storage = storage
+        self._seconds = seconds
+        self._known: dict[bytes, tuple[float, Key]] = {}
+
+    async def key(self, authorization: str | None) -> Key:
+        """The key of an ``Authorization`` header. ApiError 401 for none."""
+        scheme, _, text = (authorization or "").strip().partition(" ")
+        text = text.strip()
+        if scheme.lower() != "bearer" or not text:
+            raise _unauthorized("send an API key: Authorization: Bearer hl_…", "Bearer")
+        name = digest(text)
+        known = self._known.get(name)
+        if known is not None and self._seconds() - known[0] < REMEMBER_SECONDS:
+            return known[1]
+        key = await self._storage.access.key_by_digest(name)
+        if key is None:
+            self._known.pop(name, None)
+            raise _unauthorized("this API key is unknown or was revoked", 'Bearer error="invalid_token"')
+        if len(self._known) >= REMEMBER_KEYS:
+            self._known.clear()
+        self._known[name] = (self._seconds(), key)
+        return key
+
+    def forget(self) -> None:
+        """Look every key up anew: one was revoked."""
+        self._known.clear()
+
+    async def guard(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """Let a request through to its handler, with ``connection.auth`` its key, or raise 401 or 403."""
+        default = "read" if connection.scope.get("method") in ("GET", "HEAD") else "manage"
+        scope = handler.opt.get("scope", default)
+        if scope == "public" or connection.scope.get("method") == "OPTIONS":
+            return
+        key = await self.key(connection.headers.get("authorization"))
+        require(key, scope)
+        connection.scope["auth"] = key
+
+
+def require(key: Key, scope: str) -> None:
+    """ApiError 403 unless the key's scope reaches ``scope``; each scope has those before it."""
+    if SCOPES.index(key.scope) < SCOPES.index(scope):
+        raise ApiError(403, f"this needs a key with the scope {scope}; this key has {key.scope}")
+
+
+def _unauthorized(detail: str, challenge: str) -> ApiError:
+    return ApiError(401, detail, headers={"www-authenticate": challenge})
+
+
+def provide_key(request: Request[Any, Key, Any]) -> Key:
+    """A handler's ``key: Key``: the API key that called it."""
+    return request.auth

@@ -1,0 +1,212 @@
+"""One mail to one contact: checked against suppressions, rendered, handed to the SMTP server, told as events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from hookline.clock import Clock
+from hookline.mail import compose
+from hookline.model import AttemptError, Campaign, CampaignInput, Delivery, EventDraft, Outcome
+from hookline.net.smtp import SmtpClient, SmtpResult
+from hookline.rules import tokens
+from hookline.rules.bounces import classify
+from hookline.rules.templates import TemplateError
+from hookline.rules.times import format_time
+from hookline.storage import Storage
+
+SOURCE = "mailer"
+ALWAYS = frozenset({"hard_bounce", "complaint", "manual", "invalid"})
+
+
+CAMPAIGN_VARIABLES = frozenset({"contact", "campaign", "now"})
+KEPT_CAMPAIGNS = 64
+
+
+def prepare_campaign(spec: CampaignInput) -> compose.Prepared:
+    """Parse and weave a campaign's texts. Raises compose.FieldError, which names the field."""
+    return compose.prepare(
+        subject=spec.subject,
+        html=spec.html,
+        text=spec.text,
+        from_=spec.from_,
+        reply_to=spec.reply_to,
+        track_opens=spec.track.opens,
+        track_clicks=spec.track.clicks,
+        variables=CAMPAIGN_VARIABLES,
+    )
+
+
+class Letter(Struct, frozen=True, kw_only=True):
+    """What is to be sent, and to whom. ``list`` is "" for a mail that belongs to no list."""
+
+    prepared: compose.Prepared
+    variables: Mapping[str, Any]
+    address: str
+    stream: Literal["bulk", "transactional"] = "bulk"
+    list: str = ""
+
+
+class Mailer:
+    """Sends letters. ``wall`` is real time, for the Date header; ``clock`` says when an event happened."""
+
+    def __init__(
+        self,
+        smtp: SmtpClient,
+        storage: Storage,
+        public_url: str,
+        token_key: bytes,
+        clock: Clock,
+        wall: Callable[[], float],
+    ) -> None:
+        self._smtp = smtp
+        self._storage = storage
+        self._base = public_url.rstrip("/")
+        self._key = token_key
+        self._clock = clock
+        self._wall = wall
+        self._prepared: dict[str, compose.Prepared] = {}
+
+    def prepared(self, campaign: Campaign) -> compose.Prepared:
+        """The campaign's texts, parsed and woven once; a campaign under way does not change."""
+        found = self._prepared.get(campaign.id)
+        if found is None:
+            if len(self._prepared) >= KEPT_CAMPAIGNS:
+                self._prepared.clear()
+            found = self._prepared[campaign.id] = prepare_campaign(campaign.spec)
+        return found
+
+    async def send(self, delivery: Delivery, letter: Letter) -> Outcome:
+        """Try once. Refusals, bounces and bad templates are outcomes with their events."""
+        reason = await self._suppressed(delivery, letter)
+        if reason is not None:
+            event = self._event(delivery, letter, "email.blocked", {"reason": reason})
+            detail = f"{letter.address} is not mailed: {reason}"
+            return Outcome(result="permanent", error="suppressed", detail=detail, follow_ups=(event,))
+        try:
+            sender, raw = self.compose(delivery, letter)
+        except TemplateError as error:
+            return Outcome(result="permanent", error="template", detail=str(error))
+        result = await self._smtp.send(sender, letter.address, raw)
+        asked = {"from": sender, "to": letter.address, "bytes": len(raw)}
+        told = {
+            "code": result.code,
+            "enhanced": result.enhanced,
+            "text": result.detail,
+            "stage": result.stage,
+        }
+        return msgspec.structs.replace(
+            self._judge(delivery, letter, result),
+            request=msgspec.json.encode(asked),
+            response=msgspec.json.encode(told),
+        )
+
+    async def _suppressed(self, delivery: Delivery, letter: Letter) -> str | None:
+        """Why this address gets no such mail, or ``None``."""
+        bulk = letter.stream == "bulk"
+        for entry in await self._storage.contacts.suppressions(delivery.tenant, letter.address):
+            # A bulk mail that belongs to no list is stopped by having left any: it was not asked for.
+            ours = not letter.list or entry.list in ("", letter.list)
+            if entry.reason in ALWAYS or (bulk and entry.reason == "unsubscribe" and ours):
+                return entry.reason
+        if bulk and delivery.contact is not None:
+            contact = await self._storage.contacts.get(delivery.tenant, delivery.contact)
+            if contact is not None and contact.status == "unsubscribed":
+                return "unsubscribe"
+            if letter.list:
+                lists = await self._storage.contacts.lists_of(delivery.tenant, delivery.contact)
+                if lists.get(letter.list) == "unsubscribed":
+                    return "unsubscribe"
+        return None
+
+    def compose(self, delivery: Delivery, letter: Letter) -> tuple[str, bytes]:
+        """The envelope's sender and the whole message. Raises TemplateError."""
+        links = _Links(self._base, self._key, delivery, letter.list)
+        leave = links.unsubscribe_url if letter.stream == "bulk" else None
+        variables = {**letter.variables, "unsubscribe_url": links.unsubscribe_url}
+        rendered = letter.prepared.render(variables, links, footer_url=leave)
+        headers = [("X-Hookline-Message", delivery.id), ("X-MJ-CustomID", delivery.id)]
+        if delivery.campaign is not None:
+            headers.append(("Feedback-ID", f"{delivery.campaign}:{delivery.tenant}:hookline"))
+        raw = compose.build(
+            rendered,
+            to=letter.address,
+            message_id=delivery.id,
+            date=formatdate(self._wall()),
+            list_unsubscribe_url=leave,
+            extra=headers,
+        )
+        return rendered.sender, raw
+
+    def _judge(self, delivery: Delivery, letter: Letter, result: SmtpResult) -> Outcome:
+        if result.ok:
+            event = self._event(delivery, letter, "email.sent", {"detail": result.detail})
+            return Outcome(result="ok", status=result.code, detail=result.detail, follow_ups=(event,))
+        if result.ambiguous:
+            detail = (
+                f"{result.detail}; whether the server took the mail is not known, so it is not sent again"
+            )
+            return Outcome(result="permanent", error="reset", detail=detail)
+        error: AttemptError = "smtp_temporary" if result.temporary else "smtp_permanent"
+        if result.stage in ("connect", "auth"):  # the server's trouble, not this recipient's
+            return Outcome(result="retry", error="smtp_temporary", status=result.code, detail=result.detail)
+        reason, hard = classify(result.code, result.enhanced, result.detail, result.stage)
+        facts = {
+            "smtp_code": result.code,
+            "enhanced_code": result.enhanced,
+            "detail": result.detail,
+            "reason": reason,
+            "hard": hard and not result.temporary,
+        }
+        kind = "email.deferred" if result.temporary else "email.bounced"
+        return Outcome(
+            result="retry" if result.temporary else "permanent",
+            error=error,
+            status=result.code,
+            detail=result.detail,
+            follow_ups=(self._event(delivery, letter, kind, facts),),
+        )
+
+    def _event(
+        self, delivery: Delivery, letter: Letter, kind: str, facts: Mapping[str, object]
+    ) -> EventDraft:
+        data = {
+            "message": delivery.id,
+            "campaign": delivery.campaign,
+            "contact": delivery.contact,
+            "email": letter.address,
+            # A mail's time of sending is when its delivery was claimed: it is known before any open can come.
+            "sent_at": format_time(delivery.updated_at),
+            "list": letter.list or None,
+            "provider": "smtp",
+            **facts,
+        }
+        return EventDraft(
+            type=kind,
+            source=SOURCE,
+            subject=letter.address,
+            data=msgspec.json.encode({name: value for name, value in data.items() if value is not None}),
+            time=self._clock.now(),
+            cause=delivery.id,
+            cause_hook=delivery.hook,
+            depth=delivery.depth,
+        )
+
+
+class _Links:
+    """The tracking addresses of one message."""
+
+    def __init__(self, base: str, key: bytes, delivery: Delivery, list_id: str) -> None:
+        self._base, self._key = base, key
+        self._tenant, self._message = delivery.tenant, delivery.id
+        self.open_url = f"{base}/t/o/{tokens.make_open(key, delivery.tenant, delivery.id)}"
+        self.unsubscribe_url = (
+            f"{base}/t/u/{tokens.make_unsubscribe(key, delivery.tenant, delivery.id, list_id)}"
+        )
+
+    def click(self, url: str, link: int) -> str:
+        return f"{self._base}/t/c/{tokens.make_click(self._key, self._tenant, self._message, url, link)}"

@@ -1,0 +1,28 @@
+"""What the HTTP handlers are handed."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from hookline.clock import Clock
+from hookline.dispatch import Dispatcher
+from hookline.intake import Intake
+from hookline.mail.campaigns import CampaignRunner
+from hookline.mail.sender import Mailer
+from hookline.net.http import HttpClient
+from hookline.settings import Settings
+from hookline.storage import Storage
+
+
+class Services(Struct, frozen=True):
+    """``mailer`` is absent without an SMTP server; ``token_key`` signs the links in mails."""
+
+    settings: Settings
+    storage: Storage
+    intake: Intake
+    dispatcher: Dispatcher
+    http: HttpClient
+    mailer: Mailer | None
+    campaigns: CampaignRunner
+    clock: Clock
+    token_key: bytes

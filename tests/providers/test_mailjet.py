@@ -1,0 +1,238 @@
+"""Mailjet's events as its guides describe them, taken in."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookline.providers import BY_NAME, PROVIDERS, Incoming, mailjet
+from hookline.rules.ids import new_id
+
+CREDENTIALS = {"username": "hookline", "password": "päss:word"}
+COMMON: Mapping[str, Any] = {
+    "time": 1_700_000_000,
+    "MessageID": 19421777835146490,
+    "Message_GUID": "1ab23cd4-e567-8901-2345-6789f0gh1i2j",
+    "email": "ada@example.com",
+    "mj_campaign_id": 0,
+    "mj_contact_id": 0,
+    "customcampaign": "",
+    "CustomID": "",
+    "Payload": "",
+}
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+SAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "sent": {"mj_message_id": "19421777835146490", "smtp_reply": "sent (250 2.0.0 OK 1700000000 x)"},
+    "open": {"ip": "192.0.2.7", "geo": "DK", "agent": AGENT},
+    "click": {"url": "https://shop.example/a?b=c", "ip": "192.0.2.7", "geo": "DK", "agent": AGENT},
+    "bounce": {
+        "blocked": False,
+        "hard_bounce": True,
+        "error_related_to": "recipient",
+        "error": "user unknown",
+        "comment": "550 5.1.1 no such user",
+    },
+    "blocked": {"error_related_to": "mailjet", "error": "preblocked"},
+    "spam": {"source": "JMRPP"},
+    "unsub": {"mj_list_id": 1, "ip": "192.0.2.7", "geo": "", "agent": "List-Unsubscribe"},
+}
+
+
+def sample(name: str, **changes: Any) -> dict[str, Any]:
+    return {"event": name, **COMMON, **SAMPLES[name], **changes}
+
+
+def body(*events: Mapping[str, Any]) -> bytes:
+    return json.dumps(events[0] if len(events) == 1 else events).encode()
+
+
+def basic(text: bytes, scheme: str = "Basic") -> Incoming:
+    return Incoming({"authorization": f"{scheme} {base64.b64encode(text).decode()}"}, b"")
+
+
+def test_it_is_listed() -> None:
+    assert BY_NAME["mailjet"] in PROVIDERS
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "facts"),
+    [
+        ("sent", "email.sent", {"detail": "sent (250 2.0.0 OK 1700000000 x)"}),
+        (
+            "open",
+            "email.opened",
+            {"ip": "192.0.2.7", "user_agent": AGENT, "machine": False, "machine_reason": None},
+        ),
+        (
+            "click",
+            "email.clicked",
+            {
+                "ip": "192.0.2.7",
+                "user_agent": AGENT,
+                "machine": False,
+                "machine_reason": None,
+                "url": "https://shop.example/a?b=c",
+            },
+        ),
+        (
+            "bounce",
+            "email.bounced",
+            {"hard": True, "reason": "user_unknown", "detail": "550 5.1.1 no such user"},
+        ),
+        ("blocked", "email.blocked", {"reason": "blocked", "detail": "preblocked"}),
+        ("spam", "email.complained", {"detail": "JMRPP"}),
+        ("unsub", "email.unsubscribed", {"ip": "192.0.2.7", "user_agent": "List-Unsubscribe"}),
+    ],
+)
+def test_the_seven_events(name: str, kind: str, facts: dict[str, Any]) -> None:
+    [event] = mailjet.parse(body(sample(name)))
+    assert (event.type, event.email, event.time) == (kind, "ada@example.com", 1_700_000_000_000_000)
+    assert (event.facts, event.message) == (facts, None)
+
+
+def test_an_array_keeps_its_order_and_every_byte() -> None:
+    raw = b'[ {"event":"spam","time":1,"email":"a@b.example","MessageID":19421777835146491} ,\n'
+    raw += b'{"event":"unsub","time":2,"email":"\\u0061@b.example","n":1.10}]'
+    first, second = mailjet.parse(raw)
+    assert (first.type, second.type) == ("email.complained", "email.unsubscribed")
+    assert b"19421777835146491" in first.raw
+    assert second.raw == b'{"event":"unsub","time":2,"email":"\\u0061@b.example","n":1.10}'
+    assert mailjet.parse(b"[]") == []
+
+
+def test_our_message_comes_back_in_the_custom_id() -> None:
+    message = new_id("dlv")
+    assert mailjet.parse(body(sample("open", CustomID=message)))[0].message == message
+    for other in ("order-17", "dlv_", message + "x", 17, None):
+        assert mailjet.parse(body(sample("open", CustomID=other)))[0].message is None
+
+
+def test_sent_is_delivered_where_the_mailer_has_said_sent() -> None:
+    assert mailjet.parse(body(sample("sent", CustomID=new_id("dlv"))))[0].type == "email.delivered"
+    assert mailjet.parse(body(sample("sent")))[0].type == "email.sent"
+
+
+@pytest.mark.parametrize(
+    ("related", "error", "reason"),
+    [
+        ("recipient", "mailbox inactive", "mailbox_inactive"),
+        ("recipient", "quota exceeded", "mailbox_full"),
+        ("domain", "no mail host", "host_unknown"),
+        ("domain", "greylisted", "greylisted"),
+        ("domain", "relay/access denied", "policy"),
+        ("content", "a word that is new", "content"),
+        ("spam", "content blocked", "spam"),
+        ("spam", "policy issue", "policy"),
+        ("system", "connection issue", "network"),
+        ("system", "protocol issue", "protocol"),
+        ("mailjet", "duplicate in campaign", "other"),
+        ("", "", "other"),
+        (None, 7, "other"),
+    ],
+)
+def test_reasons_are_of_the_closed_list(related: Any, error: Any, reason: str) -> None:
+    soft = sample("bounce", hard_bounce=False, error_related_to=related, error=error)
+    facts = mailjet.parse(body(soft))[0].facts
+    assert (facts["hard"], facts["reason"]) == (False, reason)
+
+
+def test_machines_are_told_apart() -> None:
+    facts = mailjet.parse(body(sample("open", agent="Mozilla/5.0")))[0].facts
+    assert (facts["machine"], facts["machine_reason"]) == (True, "apple_privacy_proxy")
+    facts = mailjet.parse(body(sample("click", agent="Proofpoint URL Defense")))[0].facts
+    assert (facts["machine"], facts["machine_reason"]) == (True, "scanner")
+    facts = mailjet.parse(body(sample("open", agent="")))[0].facts
+    assert (facts["machine"], facts["machine_reason"]) == (False, None)
+
+
+def test_ids_tell_events_apart_and_not_spellings() -> None:
+    first = mailjet.parse(body(sample("open")))[0].id
+    respelled = json.dumps(dict(reversed(list(sample("open").items()))), indent=2).encode()
+    assert mailjet.parse(respelled)[0].id == first
+    others = [
+        sample("open", time=1_700_000_001),
+        sample("open", MessageID=19421777835146491),
+        sample("click"),
+    ]
+    assert len({first, *(mailjet.parse(body(other))[0].id for other in others)}) == 4
+    assert len(first) == 32
+
+
+def test_an_unknown_event_is_kept() -> None:
+    [event] = mailjet.parse(b'{"event": "snooze", "what": 1e400}')
+    assert (event.type, event.raw) == ("mailjet.snooze", b'{"event": "snooze", "what": 1e400}')
+    for odd in ("a b", "a.b", "", "x" * 51, "é"):
+        assert mailjet.parse(body({"event": odd}))[0].type == "mailjet.unknown"
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"", "not JSON"),
+        (b"event=open", "not JSON"),
+        (b'{"event": "open"', "not JSON"),
+        (b"[" * 100_000, "nested|not JSON"),
+        (b'{"event": "open", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested|not JSON"),
+        (b'\xff{"event": "open"}', "not JSON"),
+        (b'{"event": "open", "x": "\xff"}', "not JSON"),
+        (b'"open"', "event 0 is not a JSON object"),
+        (b"null", "event 0 is not a JSON object"),
+        (b'[{"event": "snooze"}, 17]', "event 1 is not a JSON object"),
+        (b"[[]]", "event 0 is not a JSON object"),
+        (b"{}", "event 0 has no `event`"),
+        (b'{"event": 17}', "event 0 has no `event`"),
+        (body(sample("open", time=None)), "`time`"),
+        (body(sample("open", time="1700000000")), "`time`"),
+        (body(sample("open", time=1.5)), "`time`"),
+        (body(sample("open", time=True)), "`time`"),
+        (body(sample("open", time=-1)), "`time`"),
+        (body(sample("open", time=10**18)), "`time`"),
+        (body(sample("open", email=None)), "`email`"),
+        (body(sample("open"), sample("click", email="")), r"event 1 \(click\) has no `email`"),
+    ],
+)
+def test_what_is_wrong_is_named(raw: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        mailjet.parse(raw)
+
+
+@given(st.binary(max_size=200) | st.recursive(st.none() | st.booleans() | st.integers() | st.text(),
+       lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["event", "time", "email", "x"]), inner))
+       .map(lambda value: json.dumps(value).encode()))  # fmt: skip
+def test_any_body_is_parsed_or_refused_in_words(raw: bytes) -> None:
+    try:
+        events = mailjet.parse(raw)
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert all(event.type.startswith(("email.", "mailjet.")) for event in events)
+
+
+def test_basic_auth_is_checked() -> None:
+    right = "hookline:päss:word".encode()
+    assert mailjet.verify(basic(right), CREDENTIALS)
+    assert mailjet.verify(basic(right, "basic"), CREDENTIALS)
+    for wrong in (
+        basic(right + b"x"),
+        basic(b"hookline:"),
+        basic(b":"),
+        basic(b""),
+        basic(right, "Bearer"),
+        Incoming({}, b""),
+        Incoming({"authorization": "Basic"}, b""),
+        Incoming({"authorization": "Basic ä!"}, b""),
+        Incoming({"authorization": "Basic aGk"}, b""),
+    ):
+        assert not mailjet.verify(wrong, CREDENTIALS)
+
+
+def test_a_name_with_a_colon_is_refused() -> None:
+    mailjet.check_credentials(CREDENTIALS)
+    with pytest.raises(ValueError, match="colon"):
+        mailjet.check_credentials({"username": "a:b", "password": "c"})

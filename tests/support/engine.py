@@ -1,0 +1,107 @@
+"""The engine without its HTTP face, under a clock that the test owns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hookline.actions.work import Tools
+from hookline.clock import ManualClock
+from hookline.dispatch import Dispatcher
+from hookline.intake import Intake
+from hookline.mail.campaigns import CampaignRunner
+from hookline.mail.sender import Mailer
+from hookline.model import Attempt, Contact, ContactList, Delivery, Event, EventDraft, Hook, HookInput
+from hookline.net.http import HttpClient
+from hookline.net.smtp import SmtpClient, parse_smtp_url
+from hookline.net.targets import Targets
+from hookline.rules import signing
+from hookline.rules.ids import new_id
+from hookline.storage import derive, open_storage
+from hookline.storage.units import Accepted
+
+START = 1_790_000_000_000_000
+SECRET = signing.new_secret(bytes(range(32)))
+KEY = bytes(32)
+
+
+class Engine:
+    """Everything but the API. ``run`` works off what is due now; time passes by ``clock.advance``."""
+
+    def __init__(self, storage: Any, smtp_url: str = "") -> None:
+        self.clock = ManualClock(START)
+        self.storage = storage
+        self.http = HttpClient(Targets.parse("127.0.0.0/8"))
+        self.smtp = SmtpClient(parse_smtp_url(smtp_url)) if smtp_url else None
+        self.token_key = derive(KEY, "tokens")
+        mailer = None
+        if self.smtp:
+            mailer = Mailer(
+                self.smtp, storage, "http://mail.example", self.token_key, clock=self.clock, wall=time.time
+            )
+        self.intake = Intake(storage, self.clock)
+        tools = Tools(http=self.http, mailer=mailer, storage=storage, clock=self.clock, wall=time.time)
+        self.dispatcher = Dispatcher(storage, self.intake, tools, lambda: 0.5)
+        self.campaigns = CampaignRunner(storage, self.clock)
+        self.campaigns.accept, self.campaigns.wake = self.intake.accept, self.dispatcher.wake
+
+    async def hook(self, spec: dict[str, Any]) -> Hook:
+        new = Hook(
+            tenant="default",
+            id=new_id("hook"),
+            spec=msgspec.convert(spec, HookInput),
+            secrets=(SECRET,),
+            created_at=self.clock.now(),
+            updated_at=self.clock.now(),
+        )
+        return await self.storage.hooks.put(new)  # type: ignore[no-any-return]
+
+    async def publish(self, kind: str, data: Any = None, **fields: Any) -> Accepted:
+        raw = data if isinstance(data, bytes) else msgspec.json.encode(data or {})
+        draft = EventDraft(type=kind, source=fields.pop("source", "shop"), data=raw, **fields)
+        return (await self.intake.accept("default", [draft]))[0]
+
+    async def run(self) -> None:
+        await self.dispatcher.idle()
+
+    async def contact(self, email: str, *lists: str, **fields: Any) -> Contact:
+        now = self.clock.now()
+        new = Contact(
+            tenant="default", id=new_id("ctc"), email=email, created_at=now, updated_at=now, **fields
+        )
+        return await self.storage.contacts.create(new, lists)  # type: ignore[no-any-return]
+
+    async def list(self, name: str) -> ContactList:
+        new = ContactList(tenant="default", id=new_id("lst"), name=name, created_at=self.clock.now())
+        return await self.storage.contacts.create_list(new)  # type: ignore[no-any-return]
+
+    async def deliveries(self, **filters: Any) -> list[Delivery]:
+        return await self.storage.deliveries.page("default", limit=250, **filters)  # type: ignore[no-any-return]
+
+    async def attempts(self, delivery: Delivery) -> list[Attempt]:
+        return await self.storage.deliveries.attempts("default", delivery.id)  # type: ignore[no-any-return]
+
+    async def events(self, kind: str) -> list[Event]:
+        return await self.storage.events.page("default", limit=250, type=kind)  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        await self.dispatcher.stop(5)
+        await self.http.close()
+        if self.smtp:
+            await self.smtp.close()
+        await self.storage.close()
+
+
+@asynccontextmanager
+async def running(url: str | Path, smtp_url: str = "") -> AsyncIterator[Engine]:
+    engine = Engine(await open_storage(url, KEY), smtp_url)
+    await engine.dispatcher.start()
+    try:
+        yield engine
+    finally:
+        await engine.close()
