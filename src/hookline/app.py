@@ -77,7 +77,7 @@ async def build(
     http = HttpClient(targets)
     mail = SmtpClient(smtp) if smtp else None
     token_key = derive(key, "tokens")
-    mailer = Mailer(mail, storage, settings.public_url, token_key, clock, wall) if mail else None
+    mailer = Mailer(mail, storage, settings.public_url, token_key, clock=clock, wall=wall) if mail else None
     intake = Intake(storage, clock)
     tools = Tools(http=http, mailer=mailer, storage=storage, clock=clock, wall=wall)
     dispatcher = Dispatcher(storage, intake, tools, chance)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.rules import cel
@@ -318,5 +318,6 @@ values = st.recursive(
 
 
 @given(values)
+@settings(deadline=None)
 def test_json_keeps_every_number(given_value: object) -> None:
     assert cel.from_json(cel.to_json(given_value)) == given_value

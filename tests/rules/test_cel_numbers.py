@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.rules import cel
@@ -74,11 +74,13 @@ integers = st.integers(-(2**62), 2**62)
 
 
 @given(amounts | integers, amounts | integers)
+@settings(deadline=None)
 def test_adding_and_taking_away_is_nothing(a: Decimal | int, b: Decimal | int) -> None:
     assert run("a + b - b == a && a - b + b == a && a + b == b + a", a=a, b=b) is True
 
 
 @given(amounts, amounts | integers)
+@settings(deadline=None)
 def test_sums_products_and_order_are_exact(a: Decimal, b: Decimal | int) -> None:
     exact_a, exact_b = Fraction(a), Fraction(b)
     for source, exact in (
@@ -98,6 +100,7 @@ def test_sums_products_and_order_are_exact(a: Decimal, b: Decimal | int) -> None
 
 
 @given(amounts, amounts.filter(bool))
+@settings(deadline=None)
 def test_a_quotient_is_right_to_34_digits(a: Decimal, b: Decimal) -> None:
     result = run("a / b", a=a, b=b)
     assert isinstance(result, Decimal)
@@ -107,6 +110,7 @@ def test_a_quotient_is_right_to_34_digits(a: Decimal, b: Decimal) -> None:
 
 
 @given(integers, integers.filter(bool))
+@settings(deadline=None)
 def test_int_division_truncates(a: int, b: int) -> None:
     assert run("a / b", a=a, b=b) == int(Fraction(a, b))
     assert run("a / b * b + a % b", a=a, b=b) == a

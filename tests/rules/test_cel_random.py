@@ -9,13 +9,15 @@ from typing import Any
 
 import cel as rust
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hookline.rules import cel
 from hookline.rules.cel.functions import FUNCTIONS, METHODS
 
 Source = st.SearchStrategy[str]
+
+unhurried = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # --- the oracle ----------------------------------------------------------------------------------
 
@@ -103,7 +105,7 @@ def outcome(evaluate: Callable[[], object], *failures: type[Exception]) -> objec
 
 @pytest.mark.parametrize("kind", leaves)
 @given(data=st.data(), variables=known)
-@settings(max_examples=250, deadline=None)
+@unhurried
 def test_like_the_rust_implementation(kind: str, data: st.DataObject, variables: dict[str, Any]) -> None:
     source = data.draw(expressions(3)[kind])
     try:
@@ -213,11 +215,13 @@ def run_safely(source: str, variables: dict[str, object]) -> None:
 
 
 @given(wild, st.fixed_dictionaries({"a": anything, "b": anything, "c": anything}))
+@unhurried
 def test_any_expression_has_a_value_or_an_error(source: str, variables: dict[str, object]) -> None:
     run_safely(source, variables)
 
 
 @given(st.text())
+@unhurried
 def test_any_text_compiles_or_does_not(source: str) -> None:
     run_safely(source, {})
 
@@ -268,5 +272,6 @@ pieces = choice(
 
 
 @given(st.lists(pieces, max_size=20).map(" ".join) | st.lists(pieces, max_size=20).map("".join))
+@unhurried
 def test_any_row_of_tokens_compiles_or_does_not(source: str) -> None:
     run_safely(source, {"a": [1]})

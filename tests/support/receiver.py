@@ -33,7 +33,7 @@ class Receiver:
         self.on_request: Callable[[Got], None] = lambda got: None
 
     async def handle(self, request: web.Request) -> web.Response:
-        got = Got(request.path_qs, dict(request.headers), await request.read())
+        got = Got(request.path_qs, {k.lower(): v for k, v in request.headers.items()}, await request.read())
         self.got.append(got)
         self.on_request(got)
         status = self.answers.pop(0) if self.answers else 204
@@ -41,7 +41,7 @@ class Receiver:
 
     def verified(self, secret: str) -> list[Any]:
         """Every body, after the public Standard Webhooks library has verified its signature."""
-        return [Webhook(secret).verify(got.body, {k.lower(): v for k, v in got.headers.items()}) for got in self.got]
+        return [Webhook(secret).verify(got.body, got.headers) for got in self.got]
 
 
 @asynccontextmanager

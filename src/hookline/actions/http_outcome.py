@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -73,7 +73,7 @@ def record(
     }
     answered: Mapping[str, object] = {
         "status": response.status,
-        "headers": dict(response.headers),
+        "headers": _joined(response.headers),
         "body": _readable(response.body[:KEPT_BODY]),
         "truncated": response.truncated,
         "address": response.address,
@@ -83,6 +83,14 @@ def record(
     return msgspec.structs.replace(
         outcome, request=msgspec.json.encode(asked), response=msgspec.json.encode(answered)
     )
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name; repeated ones are one list (RFC 9110, section 5.3)."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
 
 
 def _readable(body: bytes) -> str:

@@ -89,7 +89,7 @@ def from_validation(error: msgspec.ValidationError, later: frozenset[str] = froz
     known = pointer.removeprefix(base)
     field, value = _FIELD.match(detail), _VALUE.match(detail)
     if field:
-        pointer += "/" + _escape(field[1])
+        pointer += "/" + escape(field[1])
         known += "/" + field[1]
     elif value:
         known += "=" + value[1]
@@ -103,11 +103,11 @@ def _pointer(path: str) -> str:
     for name, index in _STEP.findall(path):
         if index == "...":  # a key that msgspec does not tell: its object is the nearest place
             break
-        steps.append(_escape(name or index))
+        steps.append(escape(name or index))
     return "".join("/" + step for step in steps)
 
 
-def _escape(name: str) -> str:
+def escape(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 

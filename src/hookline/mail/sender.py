@@ -60,6 +60,7 @@ class Mailer:
         storage: Storage,
         public_url: str,
         token_key: bytes,
+        *,
         clock: Clock,
         wall: Callable[[], float],
     ) -> None:
@@ -91,7 +92,10 @@ class Mailer:
             sender, raw = self.compose(delivery, letter)
         except TemplateError as error:
             return Outcome(result="permanent", error="template", detail=str(error))
-        result = await self._smtp.send(sender, letter.address, raw)
+        try:
+            result = await self._smtp.send(sender, letter.address, raw)
+        except ValueError as error:  # an address that no server could be asked about
+            return Outcome(result="permanent", error="template", detail=str(error))
         asked = {"from": sender, "to": letter.address, "bytes": len(raw)}
         told = {
             "code": result.code,

@@ -37,8 +37,6 @@ def structured(raw: bytes) -> EventDraft:
     """One event in the JSON format. Raises Malformed, or msgspec.DecodeError for what is no JSON object."""
     fields = _object.decode(raw)
     data = bytes(fields.pop("data", b""))
-    if b"data_base64" in raw and data == b"null":
-        data = b""
     return _draft({name: _scalar(name, bytes(value)) for name, value in fields.items()}, data)
 
 
@@ -103,10 +101,12 @@ def _draft(fields: Mapping[str, str | int | bool | None], data: bytes) -> EventD
         raise Malformed("specversion", 'this has to be "1.0"')
     encoded = _text(fields, "data_base64")
     if encoded is not None:
-        if data:
+        if data not in (b"", b"null"):
             raise Malformed("data_base64", "an event has data or data_base64, not both")
+        data = b""
         _check_base64(encoded)
-    _text(fields, "datacontenttype"), _text(fields, "dataschema")
+    for name in ("datacontenttype", "dataschema"):
+        _text(fields, name)
     time = _text(fields, "time")
     envelope = {name: value for name, value in fields.items() if name not in OWN_FIELDS}
     return EventDraft(

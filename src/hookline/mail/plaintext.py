@@ -1,0 +1,132 @@
+"""The plain text of an HTML mail, for those who read it so and for the filters that expect it."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+from hookline.mail.markup import attributes, scan
+
+_SPACE = re.compile(r"[ \t\r\n\f]+")
+_HIDDEN_STYLE = re.compile(r"display\s*:\s*none", re.I)
+_UNSEEN = frozenset(("head", "template", "noscript", "object", "svg", "select"))
+_VOID = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr")
+)
+_PARAGRAPHS = frozenset(
+    ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "blockquote", "pre", "dl", "hr")
+)
+_LINES = frozenset(
+    ("div", "li", "tr", "dt", "dd", "section", "article", "header", "footer", "main", "address", "center")
+    + ("figure", "figcaption", "form", "fieldset", "caption", "body")
+)
+_LINKS = ("http://", "https://", "mailto:", "tel:")
+
+
+def to_text(html: str) -> str:
+    """Paragraphs set apart by blank lines, links as ``text (url)``, lists with dashes or numbers."""
+    writer = _Writer()
+    hidden, depth = "", 0  # inside of an element that shows nothing
+    for piece in scan(html):
+        if hidden:
+            depth += (piece.name == hidden) * {"start": 1, "end": -1}.get(piece.kind, 0)
+            hidden = hidden if depth else ""
+        elif piece.kind == "text":
+            writer.text(unescape(html[piece.start : piece.end]))
+        elif piece.kind == "start":
+            found = {
+                item.name: unescape(html[item.start : item.end])
+                for item in reversed([*attributes(html, piece)])
+            }
+            if piece.name not in _VOID and (
+                piece.name in _UNSEEN or "hidden" in found or _HIDDEN_STYLE.search(found.get("style", ""))
+            ):
+                hidden, depth = piece.name, 1
+            else:
+                writer.start(piece.name, found)
+        elif piece.kind == "end":
+            writer.end(piece.name)
+    return writer.finished()
+
+
+class _Writer:
+    """Gathers text; breaks and spaces wait until something follows them."""
+
+    def __init__(self) -> None:
+        self._out: list[str] = []
+        self._breaks = 0
+        self._space = False
+        self._links: list[tuple[str, int]] = []
+        self._lists: list[int] = []  # the next number of each open list, 0 where it has none
+        self._preformatted = 0
+
+    def text(self, text: str) -> None:
+        if self._preformatted:
+            self._put(text.replace("\r\n", "\n").replace("\r", "\n"))
+            return
+        flat = _SPACE.sub(" ", text)
+        self._space = self._space or flat.startswith(" ")
+        if flat.strip(" "):
+            self._put(flat.strip(" "))
+            self._space = flat.endswith(" ")
+
+    def start(self, name: str, found: dict[str, str]) -> None:
+        self._block(name)
+        if name == "br":
+            self._breaks += 1
+        elif name == "hr":
+            self._put("---")
+            self._break(2)
+        elif name == "img":
+            self.text(found.get("alt", ""))
+        elif name == "a":
+            self._links.append((found.get("href", "").strip(), len(self._out)))
+        elif name in ("ul", "ol"):
+            self._lists.append(int(name == "ol"))
+        elif name == "li":
+            self._item()
+        elif name in ("td", "th"):
+            self._space = True
+        elif name == "pre":
+            self._preformatted += 1
+
+    def end(self, name: str) -> None:
+        if name == "a" and self._links:
+            url, start = self._links.pop()
+            shown = "".join(self._out[start:]).strip()
+            if url.lower().startswith(_LINKS) and shown not in (url, url.partition(":")[2]):
+                self._space = bool(shown)
+                self._put(f"({url})" if shown else url)
+        elif name in ("ul", "ol") and self._lists:
+            self._lists.pop()
+        elif name == "pre":
+            self._preformatted = max(0, self._preformatted - 1)
+        self._block(name)
+
+    def finished(self) -> str:
+        lines = "".join(self._out).replace("\xa0", " ").split("\n")
+        return "\n".join(line.rstrip() for line in lines).strip("\n")
+
+    def _block(self, name: str) -> None:
+        if name in _PARAGRAPHS:
+            self._break(1 if self._lists and name in ("ul", "ol") else 2)
+        elif name in _LINES:
+            self._break(1)
+
+    def _item(self) -> None:
+        number = self._lists[-1] if self._lists else 0
+        if number:
+            self._lists[-1] = number + 1
+        self._put("  " * max(0, len(self._lists) - 1) + (f"{number}." if number else "-"))
+        self._space = True
+
+    def _break(self, count: int) -> None:
+        self._breaks = max(self._breaks, count)
+
+    def _put(self, text: str) -> None:
+        if self._breaks:
+            self._out.append("\n" * min(self._breaks, 2) if self._out else "")
+        elif self._space and self._out and not self._out[-1].endswith("\n"):
+            self._out.append(" ")
+        self._out.append(text)
+        self._breaks, self._space = 0, False

@@ -1,0 +1,122 @@
+"""Tracking woven into a template's source, once, so that it costs each mail next to nothing.
+
+The value of each link that may lead to the web is wrapped so that, when rendered, it goes through
+``_click(url, index)``; a pixel and, where asked for, a footer with the unsubscribe link are added. All
+else stays byte for byte: comments, other schemes, anchors, relative links, what is inside ``raw``.
+"""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import NamedTuple
+
+from hookline.mail.markup import EXPRESSION, STATEMENT, Attribute, attributes, scan
+from hookline.rules import templates
+from hookline.rules.tags import tags
+
+CLICK, OPEN, UNSUBSCRIBE = "_click", "_open", "unsubscribe_url"
+
+_WEB = re.compile(rf"https?://|[{STATEMENT}{EXPRESSION}]", re.I)
+_TEXT_URL = re.compile(rf"https?://[^\s<>\"'{STATEMENT}]+", re.I)
+_PIXEL = (
+    f'{{% if {OPEN} %}}<img src="{{{{ {OPEN} }}}}" width="1" height="1" alt="" '
+    'style="display:block;border:0;width:1px;height:1px">{% endif %}'
+)
+_FOOTER = (
+    f'{{% if {UNSUBSCRIBE} %}}<p style="margin:24px 0;font-size:12px;color:#666;text-align:center">'
+    f'<a href="{{{{ {UNSUBSCRIBE} }}}}" style="color:#666">Unsubscribe</a></p>{{% endif %}}'
+)
+_TEXT_FOOTER = f"{{% if {UNSUBSCRIBE} %}}\n\n-- \nUnsubscribe: {{{{ {UNSUBSCRIBE} }}}}\n{{% endif %}}"
+
+
+class Woven(NamedTuple):
+    """The source with tracking in it, and its links as they stood there; ``index`` counts from ``first``."""
+
+    source: str
+    links: tuple[str, ...]
+
+
+def weave_html(source: str, *, clicks: bool, opens: bool, footer: bool) -> Woven:
+    """Weave into the source of an HTML template that compiles."""
+    masked = _masked(source)
+    links: list[tuple[int, int]] = []
+    end = {"body": len(source), "html": len(source)}
+    for piece in scan(masked):
+        if piece.kind == "start" and piece.name in ("a", "area"):
+            href = next((item for item in attributes(masked, piece) if item.name == "href"), None)
+            if clicks and href is not None and _may_be_web(source, masked, href):
+                links.append((href.start, href.end))
+        elif piece.kind == "end" and piece.name in end:
+            end[piece.name] = piece.start
+    added = (_FOOTER if footer else "") + (_PIXEL if opens else "")
+    return _insert(source, links, 0, min(end["body"], end["html"]), added)
+
+
+def weave_text(source: str, *, clicks: bool, footer: bool, first: int) -> Woven:
+    """Weave into the source of a plain text template; its links are counted from ``first``."""
+    masked = _masked(source)
+    links = []
+    for found in _TEXT_URL.finditer(masked) if clicks else ():
+        links.append((found.start(), found.start() + len(_without_punctuation(found[0]))))
+    return _insert(source, links, first, len(source), _TEXT_FOOTER if footer else "")
+
+
+def _insert(source: str, links: list[tuple[int, int]], first: int, end: int, added: str) -> Woven:
+    pieces, position = [], 0
+    for index, (start, stop) in enumerate(links, first):
+        pieces += [source[position:start], "{% set _url %}", source[start:stop], "{% endset %}"]
+        pieces.append(f"{{{{ {CLICK}(_url, {index}) }}}}")
+        position = stop
+    if end < position:  # the closing tag stands before the last link: a page after the page
+        end = len(source)
+    pieces += [source[position:end], added, source[end:]]
+    return Woven("".join(pieces), tuple(source[start:stop] for start, stop in links))
+
+
+def _masked(source: str) -> str:
+    """The source with all template syntax replaced by placeholders of the same length."""
+    pieces, position = [], 0
+    for tag in tags(source):
+        placeholder = EXPRESSION if tag.kind == "expression" else STATEMENT
+        pieces += [source[position : tag.start], placeholder * (tag.end - tag.start)]
+        position = tag.end
+    return "".join([*pieces, source[position:]])
+
+
+def _may_be_web(source: str, masked: str, href: Attribute) -> bool:
+    """Whether a link may lead to http(s), as far as its source tells; rendering has the last word."""
+    value = source[href.start : href.end]
+    if re.search(rf"\b{UNSUBSCRIBE}\b", value):
+        return False
+    shown = masked[href.start : href.end]
+    if not _WEB.match(unescape(shown).lstrip(" \t\r\n\f")):
+        return False
+    return STATEMENT not in shown or _stands_alone(value)
+
+
+def _stands_alone(value: str) -> bool:
+    """Whether the statements in a value are all closed in it."""
+    try:
+        templates.compile(value, _Anything(), html=True)
+    except templates.TemplateError:
+        return False
+    return True
+
+
+class _Anything(frozenset[str]):
+    """Every name: variables are checked elsewhere."""
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+
+def _without_punctuation(url: str) -> str:
+    """A URL in running text without what ends the sentence, and without a parenthesis that it did not open."""
+    while url:
+        last = url[-1]
+        if last in ".,;:!?*_" or (last == ")" and url.count("(") < url.count(")")) or last == "]":
+            url = url[:-1]
+        else:
+            break
+    return url
