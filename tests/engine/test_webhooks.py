@@ -71,7 +71,9 @@ async def test_the_last_failure_ends_the_delivery_and_tells_it(engine: Engine, r
     assert json.loads(told.data)["delivery"] == done.id and told.cause == done.id
 
 
-@pytest.mark.parametrize(("status", "error"), [(302, "redirect"), (404, "http_status"), (429, "rate_limited")])
+@pytest.mark.parametrize(
+    ("status", "error"), [(302, "redirect"), (404, "http_status"), (429, "rate_limited")]
+)
 async def test_only_2xx_is_success(engine: Engine, receiver: Receiver, status: int, error: str) -> None:
     receiver.answers, receiver.headers = [status], {"location": receiver.url + "/elsewhere"}
     await engine.hook(webhook(receiver.url))
@@ -172,16 +174,26 @@ async def test_a_template_shapes_the_body_and_must_give_json(engine: Engine, rec
     await engine.publish("order.paid", {"name": 'A"da'})
     await engine.run()
     assert [got.json for got in receiver.got] == [{"text": 'A"da'}]
-    assert {(d.state, d.error) for d in await engine.deliveries()} == {("succeeded", None), ("failed", "template")}
+    assert {(d.state, d.error) for d in await engine.deliveries()} == {
+        ("succeeded", None),
+        ("failed", "template"),
+    }
 
 
 async def test_cloudevents_keep_what_the_publisher_said(engine: Engine, receiver: Receiver) -> None:
     await engine.hook(webhook("", do={"kind": "webhook", "url": receiver.url, "format": "cloudevents"}))
-    await engine.publish("order.paid", b'{"n": 1.0}', source_id="A-1", envelope=b'{"dataschema":"urn:x","myext":"1"}')
+    await engine.publish(
+        "order.paid", b'{"n": 1.0}', source_id="A-1", envelope=b'{"dataschema":"urn:x","myext":"1"}'
+    )
     await engine.publish("order.bare", b"", source_id="A-2")
     await engine.run()
     first, second = sorted(receiver.verified(SECRET), key=lambda body: str(body["id"]))
-    assert (first["id"], first["specversion"], first["dataschema"], first["myext"]) == ("A-1", "1.0", "urn:x", "1")
+    assert (first["id"], first["specversion"], first["dataschema"], first["myext"]) == (
+        "A-1",
+        "1.0",
+        "urn:x",
+        "1",
+    )
     assert first["data"] == {"n": 1.0} and "data" not in second
     assert receiver.got[0].headers["content-type"] == "application/cloudevents+json"
 

@@ -7,15 +7,25 @@ import { createForm } from "./form.js";
 import { createHooks } from "./hooks.js";
 
 const PACE = 1000;
-const PACE_LOST = 4000;
-const SLOW = 3; // hooks, deliveries and the list of campaigns are read every third time
+const PACE_LOST = 3000;
+const SLOW = 3; // campaigns, hooks, deliveries and open traces are read every third time
 const STORE = "hookline-key";
-
-const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
-const visible = () =>
-  new Promise((resolve) => document.addEventListener("visibilitychange", () => document.hidden || resolve(), { once: false }));
+const UNKNOWN_KEY = "That key was not accepted: it is unknown or was revoked.";
 
 let current = null; // the session that the page shows
+
+const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
+
+function visible() {
+  if (!document.hidden) return Promise.resolve();
+  pulse("Paused", "");
+  return new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true })).then(visible);
+}
+
+function pulse(words, kind) {
+  setText(byId("pulse-text"), words);
+  byId("pulse").className = `pulse ${kind}`;
+}
 
 /** The key in the address's fragment, which is taken out of the address at once. */
 function keyFromAddress() {
@@ -28,19 +38,17 @@ async function signIn(key) {
   leave("");
   if (!looksLikeKey(key)) return leave("That is no API key: one begins with hl_.");
   const api = createApi(key);
-  const session = { open: true, api };
   try {
-    session.campaigns = (await api("GET", "/campaigns?limit=250")).data;
-    session.types = (await api("GET", "/event-types")).data;
+    const [campaigns, types] = await Promise.all([api("GET", "/campaigns?limit=250"), api("GET", "/event-types")]);
+    sessionStorage.setItem(STORE, key);
+    current = createSession(api, campaigns.data, types.data);
   } catch (error) {
-    return leave(error.status === 401 ? "That key was not accepted: it is unknown or was revoked." : error.message);
+    return leave(error.status === 401 ? UNKNOWN_KEY : error.message);
   }
-  sessionStorage.setItem(STORE, key);
-  current = session;
   byId("sign-in").hidden = true;
   byId("page").hidden = byId("session").hidden = false;
   byId("key").value = "";
-  return run(session);
+  return run(current);
 }
 
 /** Back to the sign-in field, with a sentence that says why. */
@@ -51,6 +59,89 @@ function leave(why) {
   byId("page").hidden = byId("session").hidden = true;
   byId("sign-in").hidden = false;
   setText(byId("key-error"), why);
-  byId("key").toggleAttribute("aria-invalid", Boolean(why));
+  byId("key").setAttribute("aria-invalid", String(Boolean(why)));
   byId("key").focus();
 }
+
+function createSession(api, campaigns, types) {
+  const failed = (error) => {
+    if (error.status === 401) return leave(UNKNOWN_KEY);
+    if (!(error instanceof Refused)) throw error;
+    return pulse(error.status ? `Trying again: ${error.message}` : "Not reachable, trying again", "lost");
+  };
+  const examples = (type) => ({ type, ...types.find(({ name }) => name === type)?.example });
+  const figures = createFigures();
+  const picker = createPicker(figures);
+  const hooks = createHooks(api, examples, { failed });
+  const events = createEvents(api, { failed });
+  createForm(api, examples, { added: hooks.refresh, failed });
+  picker.offer(campaigns);
+
+  async function refresh(slow) {
+    if (slow) picker.offer((await api("GET", "/campaigns?limit=250")).data);
+    const chosen = picker.chosen();
+    await Promise.all([
+      chosen && api("GET", `/campaigns/${encodeURIComponent(chosen)}/stats`).then(figures.show),
+      events.refresh(),
+      slow && hooks.refresh(),
+      slow && events.refreshOpen(),
+    ]);
+  }
+
+  const session = { open: true, refresh, failed };
+  byId("campaign").onchange = () => refresh(true).catch(failed);
+  return session;
+}
+
+/** The choice of a campaign: the newest, until somebody chooses. */
+function createPicker(figures) {
+  const select = byId("campaign");
+  let touched = false;
+  select.addEventListener("change", () => (touched = true));
+  let known = [];
+
+  function offer(campaigns) {
+    const ids = campaigns.map(({ id, name }) => id + name).join();
+    if (ids !== known.map(({ id, name }) => id + name).join()) {
+      const before = select.value;
+      select.replaceChildren(...campaigns.map(({ id, name }) => element("option", { value: id }, name)));
+      if (touched && campaigns.some(({ id }) => id === before)) select.value = before;
+    }
+    known = campaigns;
+    select.disabled = !campaigns.length;
+    const chosen = campaigns.find(({ id }) => id === select.value);
+    if (chosen) figures.about(chosen);
+    else setText(byId("campaign-about"), "There is no campaign yet; its figures will show here.");
+  }
+
+  return { offer, chosen: () => select.value };
+}
+
+async function run(session) {
+  for (let turn = 0; session.open; turn += 1) {
+    await visible();
+    let pace = PACE;
+    try {
+      await session.refresh(turn % SLOW === 0);
+      if (session.open) pulse("Live", "live");
+    } catch (error) {
+      session.failed(error);
+      pace = PACE_LOST;
+    }
+    await pause(pace);
+  }
+}
+
+byId("sign-in-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  signIn(byId("key").value.trim());
+});
+byId("sign-out").addEventListener("click", () => leave(""));
+addEventListener("hashchange", () => {
+  const key = keyFromAddress();
+  if (key) signIn(key);
+});
+
+const key = keyFromAddress() ?? sessionStorage.getItem(STORE);
+if (key) signIn(key);
+else leave("");

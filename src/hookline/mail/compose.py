@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from html import escape, unescape
+from typing import Protocol
 
 import minijinja
 from msgspec import Struct
 
 from hookline.mail import mime
-from hookline.mail.links import Links
 from hookline.mail.plaintext import to_text
-from hookline.mail.weave import CLICK, OPEN, UNSUBSCRIBE, Woven, weave_html, weave_text
+from hookline.mail.weave import CLICK, FOOTER, OPEN, UNSUBSCRIBE, Woven, weave_html, weave_text
 from hookline.rules import templates
 from hookline.rules.addresses import parse_address
 from hookline.rules.templates import Template, TemplateError
@@ -23,35 +23,59 @@ MAX_SUBJECT = 998  # characters
 MAX_WOVEN = 4 * templates.MAX_SOURCE
 
 _WEB = re.compile(r"https?://", re.I)
-_IGNORED_IN_URLS = re.compile(r"[\t\r\n]")
+_IGNORED_IN_URLS = re.compile(r"[\t\r\n]")  # by browsers (WHATWG URL, 4.4)
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}")
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9._+=-]+@[A-Za-z0-9.-]+")
-_OWN_HEADERS = frozenset(
-    ("from", "to", "reply-to", "subject", "date", "message-id", "mime-version", "content-type")
-    + ("content-transfer-encoding", "cc", "bcc", "sender", "return-path")
-)
+_URL_IN_HEADER = re.compile(r"https?://[!-;=?-~]+")
+_MIME_HEADERS = ("mime-version", "content-type", "content-transfer-encoding")
+_TAKEN = frozenset(("from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", *_MIME_HEADERS))
 
 Mailbox = tuple[str, str]  # name and address, as parse_address gives them
 
 
-class FieldError(Exception):
+class FieldError(TemplateError):
     """What is wrong with a mail, and in which of its fields (as the API calls them)."""
 
     def __init__(self, field: str, error: TemplateError | str) -> None:
-        super().__init__(f"{field}: {error}")
+        if isinstance(error, TemplateError):
+            super().__init__(error.message, error.line, error.column)
+        else:
+            super().__init__(error)
         self.field = field
-        self.error = error if isinstance(error, TemplateError) else TemplateError(error)
+
+    @property
+    def detail(self) -> str:
+        """The complaint with its place, without the field."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.detail}"
+
+
+class LinkMaker(Protocol):
+    """The signed addresses of one message."""
+
+    @property
+    def open_url(self) -> str: ...
+    @property
+    def unsubscribe_url(self) -> str: ...
+    def click(self, url: str, link: int, /) -> str:
+        """The tracked address of a link; ``ValueError`` where there is none, and it stays as it is."""
 
 
 class Rendered(Struct, frozen=True, kw_only=True):
-    """One recipient's mail before it is put into bytes; addresses are still text."""
+    """One recipient's mail before it is put into bytes."""
 
     subject: str
-    from_: str
-    to: str | None
-    reply_to: str | None
+    from_: Mailbox
+    reply_to: Mailbox | None
     html: str | None
     text: str | None
+
+    @property
+    def sender(self) -> str:
+        """The address that it comes from, for the envelope."""
+        return self.from_[1]
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
@@ -62,92 +86,87 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
     subject: Template
     from_: Template
-    to: Template | None
     reply_to: Template | None
     html: Template | None
     text: Template | None
     names: frozenset[str]
     links: tuple[str, ...]
 
-    def render(self, variables: Mapping[str, object], links: Links | None) -> Rendered:
+    def render(
+        self, variables: Mapping[str, object], links: LinkMaker | None, *, footer_url: str | None = None
+    ) -> Rendered:
         """The mail for these variables; raises ``FieldError``.
 
-        Without ``links`` nothing is tracked, and ``unsubscribe_url`` is empty.
+        Without ``links`` nothing is tracked and ``unsubscribe_url`` is empty. A part that does not mention
+        ``unsubscribe_url`` gets a small footer that leads to ``footer_url``, if there is one.
         """
+        leave = links.unsubscribe_url if links else ""
         given = {
             **variables,
-            UNSUBSCRIBE: links.unsubscribe_url if links else "",
+            UNSUBSCRIBE: leave,
             OPEN: links.open_url if links else "",
+            FOOTER: footer_url or "",
         }
-        html = _render("html", self.html, given, {CLICK: _html_click(links, given[UNSUBSCRIBE])})
-        text = _render("text", self.text, given, {CLICK: _text_click(links, given[UNSUBSCRIBE])})
+        untracked = {leave, footer_url}
+        html = _render("html", self.html, given, _html_click(links, untracked))
+        text = _render("text", self.text, given, _text_click(links, untracked))
         if text is None and html is not None:
             text = to_text(html) or None
-        subject = mime.clean(self._text("subject", self.subject, given) or "")
+        subject = mime.clean(_render("subject", self.subject, given) or "")
         if len(subject) > MAX_SUBJECT:
             raise FieldError("subject", f"longer than {MAX_SUBJECT} characters")
+        from_ = _mailbox("from", _render("from", self.from_, given) or "")
+        reply_to = _render("reply_to", self.reply_to, given)
         return Rendered(
             subject=subject,
-            from_=self._text("from", self.from_, given) or "",
-            to=self._text("to", self.to, given),
-            reply_to=self._text("reply_to", self.reply_to, given),
+            from_=from_,
+            reply_to=_mailbox("reply_to", reply_to) if reply_to else None,
             html=html,
             text=text,
         )
-
-    @staticmethod
-    def _text(field: str, template: Template | None, given: Mapping[str, object]) -> str | None:
-        return _render(field, template, given, {})
 
 
 def prepare(
     *,
     subject: str,
-    from_: str,
     html: str | None,
     text: str | None,
+    from_: str,
+    reply_to: str | None,
+    track_opens: bool,
+    track_clicks: bool,
     variables: Collection[str],
-    to: str | None = None,
-    reply_to: str | None = None,
-    track_opens: bool = False,
-    track_clicks: bool = False,
-    bulk: bool = False,
 ) -> Prepared:
     """Compile a mail's templates and weave tracking in; raises ``FieldError``.
 
-    Templates may use ``variables`` and ``unsubscribe_url``. ``bulk`` mail that does not mention the
-    latter gets a small footer with it, in each part.
+    Templates may use ``variables`` and ``unsubscribe_url``. What has no template syntax is checked whole.
     """
-    if html is None and text is None:
+    if not html and not text:
         raise FieldError("html", "a mail needs an html or a text")
     known = {*variables, UNSUBSCRIBE}
-    fields = {
-        name: _compile(name, source, known)
-        for name, source in (("subject", subject), ("from", from_), ("to", to), ("reply_to", reply_to))
-        if source is not None
-    }
-    for name in ("from", "to", "reply_to"):
-        _check_address(name, fields.get(name))
-    names: set[str] = set().union(*(template.names for template in fields.values()))
-    html_template, links = None, tuple[str, ...]()
-    if html is not None:
-        plain = _compile("html", html, known, html=True)
-        footer = bulk and UNSUBSCRIBE not in plain.names
-        woven = weave_html(html, clicks=track_clicks, opens=track_opens, footer=footer)
-        html_template, links = _compile_woven("html", woven, known, html=True), woven.links
-        names |= plain.names
-    text_template = None
-    if text is not None:
-        plain = _compile("text", text, known)
-        footer = bulk and UNSUBSCRIBE not in plain.names
-        woven = weave_text(text, clicks=track_clicks, footer=footer, first=len(links))
-        text_template, links = _compile_woven("text", woven, known, html=False), links + woven.links
-        names |= plain.names
+    head = {"subject": _compile("subject", subject, known), "from": _compile("from", from_, known)}
+    if reply_to:
+        head["reply_to"] = _compile("reply_to", reply_to, known)
+    for field in ("from", "reply_to"):
+        if field in head and "{" not in head[field].source:
+            _mailbox(field, head[field].source)
+    names: set[str] = set().union(*(template.names for template in head.values()))
+    links: tuple[str, ...] = ()
+    html_template = text_template = None
+    if html:
+        used = _compile("html", html, known, html=True).names
+        woven = weave_html(html, clicks=track_clicks, opens=track_opens, footer=UNSUBSCRIBE not in used)
+        html_template = _compile_woven("html", woven, known, html=True)
+        names, links = names | used, woven.links
+    if text:
+        used = _compile("text", text, known).names
+        woven = weave_text(text, clicks=track_clicks, footer=UNSUBSCRIBE not in used, first=len(links))
+        text_template = _compile_woven("text", woven, known, html=False)
+        names, links = names | used, links + woven.links
     return Prepared(
-        subject=fields["subject"],
-        from_=fields["from"],
-        to=fields.get("to"),
-        reply_to=fields.get("reply_to"),
+        subject=head["subject"],
+        from_=head["from"],
+        reply_to=head.get("reply_to"),
         html=html_template,
         text=text_template,
         names=frozenset(names - {UNSUBSCRIBE}),
@@ -158,45 +177,44 @@ def prepare(
 def build(
     rendered: Rendered,
     *,
-    from_: Mailbox,
-    to: Mailbox,
+    to: str | Mailbox,
     message_id: str,
-    date: float,
-    reply_to: Mailbox | None = None,
+    date: float | str,
     list_unsubscribe_url: str | None = None,
-    extra: Mapping[str, str] | None = None,
+    extra: Iterable[tuple[str, str]] = (),
 ) -> bytes:
     """The whole message (RFC 5322), ready for DATA but for dot-stuffing.
 
-    ``message_id`` is ``left@right`` without the angle brackets, ``date`` in seconds since the epoch.
-    ``list_unsubscribe_url`` becomes both headers of one-click unsubscribing (RFC 8058). ``extra`` are
-    headers of ours, such as Feedback-ID; ``ValueError`` for a name or value that cannot be one.
+    ``to`` is an address or a mailbox, ``date`` seconds since the epoch or the header's text. Where
+    ``message_id`` has no ``@``, the sender's domain is put behind it. ``list_unsubscribe_url`` becomes
+    both headers of one-click unsubscribing (RFC 8058). ``extra`` are headers of ours, such as
+    Feedback-ID; ``ValueError`` for what cannot be one, ``FieldError`` for a ``to`` that is no address.
     """
-    if not _MESSAGE_ID.fullmatch(message_id):
+    _, _, domain = rendered.sender.rpartition("@")
+    identity = message_id if "@" in message_id else f"{message_id}@{domain}"
+    if not _MESSAGE_ID.fullmatch(identity):
         raise ValueError("not a Message-ID")
+    when = date if isinstance(date, str) else format_datetime(datetime.fromtimestamp(date, UTC))
     head = [
-        mime.mailbox_header("From", *from_),
-        mime.mailbox_header("To", *to),
-        mime.mailbox_header("Reply-To", *reply_to) if reply_to else "",
+        _mailbox_header("From", "from", rendered.from_),
+        _mailbox_header("To", "to", ("", to) if isinstance(to, str) else to),
+        _mailbox_header("Reply-To", "reply_to", rendered.reply_to) if rendered.reply_to else "",
         mime.header("Subject", rendered.subject),
-        f"Date: {format_datetime(datetime.fromtimestamp(date, UTC))}\r\n",
-        mime.raw_header("Message-ID", f"<{message_id}>"),
+        mime.raw_header("Date", when),
+        mime.raw_header("Message-ID", f"<{identity}>"),
     ]
     if list_unsubscribe_url:
-        if not re.fullmatch(r"https?://[!-;=?-~]+", list_unsubscribe_url):
+        if not _URL_IN_HEADER.fullmatch(list_unsubscribe_url):
             raise ValueError("not a URL for List-Unsubscribe")
         head.append(mime.raw_header("List-Unsubscribe", f"<{list_unsubscribe_url}>"))
         head.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
-    for name, value in (extra or {}).items():
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS:
+    for name, value in extra:
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _TAKEN:
             raise ValueError(f"{name[:80]!r} cannot be given as an extra header")
         head.append(mime.header(name, value))
     head.append("MIME-Version: 1.0\r\n")
-    parts = [
-        mime.text_part(subtype, body)
-        for subtype, body in (("plain", rendered.text), ("html", rendered.html))
-        if body is not None
-    ]
+    bodies = (("plain", rendered.text), ("html", rendered.html))
+    parts = [mime.text_part(subtype, body) for subtype, body in bodies if body is not None]
     content = parts[0] if len(parts) == 1 else mime.alternative(parts)
     return "".join(head).encode("ascii") + content + b"\r\n"
 
@@ -210,17 +228,21 @@ def _compile(field: str, source: str, known: Collection[str], *, html: bool = Fa
 
 def _compile_woven(field: str, woven: Woven, known: Collection[str], *, html: bool) -> Template:
     try:
-        return templates.compile(woven.source, {*known, CLICK, OPEN}, html=html, limit=MAX_WOVEN)
+        return templates.compile(woven.source, {*known, CLICK, OPEN, FOOTER}, html=html, limit=MAX_WOVEN)
     except TemplateError as error:
         raise FieldError(field, f"links cannot be tracked here: {error.message}") from None
 
 
-def _check_address(field: str, template: Template | None) -> None:
-    """An address without template syntax can be checked when it is saved."""
-    if template is None or "{" in template.source:
-        return
+def _mailbox(field: str, text: str) -> Mailbox:
     try:
-        parse_address(template.source)
+        return parse_address(text)
+    except ValueError as error:
+        raise FieldError(field, str(error)) from None
+
+
+def _mailbox_header(name: str, field: str, mailbox: Mailbox) -> str:
+    try:
+        return mime.mailbox_header(name, *mailbox)
     except ValueError as error:
         raise FieldError(field, str(error)) from None
 
@@ -229,30 +251,35 @@ def _render(
     field: str,
     template: Template | None,
     given: Mapping[str, object],
-    functions: Mapping[str, Callable[..., str]],
+    click: Callable[[str, int], str] | None = None,
 ) -> str | None:
     if template is None:
         return None
     try:
-        return template.render(given, functions)
+        return template.render(given, {CLICK: click} if click else None)
     except TemplateError as error:
         raise FieldError(field, error) from None
 
 
-def _html_click(links: Links | None, unsubscribe_url: object) -> Callable[[str, int], str]:
+def _html_click(links: LinkMaker | None, untracked: Collection[str | None]) -> Callable[[str, int], str]:
     """What the woven source of an HTML template calls: an attribute's value in, one out."""
+    track = _text_click(links, untracked)
 
     def click(value: str, index: int) -> str:
         url = _IGNORED_IN_URLS.sub("", unescape(value)).strip(" ")
-        if links is None or not _WEB.match(url) or url == unsubscribe_url:
-            return minijinja.safe(value)
-        return minijinja.safe(escape(links.click(url, index)))
+        tracked = track(url, index) if _WEB.match(url) else url
+        return minijinja.safe(value if tracked == url else escape(tracked))
 
     return click
 
 
-def _text_click(links: Links | None, unsubscribe_url: object) -> Callable[[str, int], str]:
+def _text_click(links: LinkMaker | None, untracked: Collection[str | None]) -> Callable[[str, int], str]:
     def click(url: str, index: int) -> str:
-        return url if links is None or url == unsubscribe_url else links.click(url, index)
+        if links is None or url in untracked:
+            return url
+        try:
+            return links.click(url, index)
+        except (ValueError, OverflowError):  # too long to be carried in a token
+            return url
 
     return click

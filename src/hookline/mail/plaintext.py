@@ -16,10 +16,8 @@ _VOID = frozenset(
 _PARAGRAPHS = frozenset(
     ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "blockquote", "pre", "dl", "hr")
 )
-_LINES = frozenset(
-    ("div", "li", "tr", "dt", "dd", "section", "article", "header", "footer", "main", "address", "center")
-    + ("figure", "figcaption", "form", "fieldset", "caption", "body")
-)
+_BOXES = frozenset(("section", "article", "header", "footer", "main", "figure", "figcaption", "fieldset"))
+_LINES = _BOXES.union(("div", "li", "tr", "dt", "dd", "address", "center", "form", "caption", "body"))
 _LINKS = ("http://", "https://", "mailto:", "tel:")
 
 

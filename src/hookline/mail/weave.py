@@ -1,8 +1,9 @@
 """Tracking woven into a template's source, once, so that it costs each mail next to nothing.
 
 The value of each link that may lead to the web is wrapped so that, when rendered, it goes through
-``_click(url, index)``; a pixel and, where asked for, a footer with the unsubscribe link are added. All
-else stays byte for byte: comments, other schemes, anchors, relative links, what is inside ``raw``.
+``_click(url, index)``; a pixel is added, and, where the source has no unsubscribe link, a footer for one
+(both show only if ``_open`` and ``_footer`` say where they lead). All else stays byte for byte: comments,
+other schemes, anchors, relative links, what is inside ``raw``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hookline.mail.markup import EXPRESSION, STATEMENT, Attribute, attributes, s
 from hookline.rules import templates
 from hookline.rules.tags import tags
 
-CLICK, OPEN, UNSUBSCRIBE = "_click", "_open", "unsubscribe_url"
+CLICK, OPEN, FOOTER, UNSUBSCRIBE = "_click", "_open", "_footer", "unsubscribe_url"
 
 _WEB = re.compile(rf"https?://|[{STATEMENT}{EXPRESSION}]", re.I)
 _TEXT_URL = re.compile(rf"https?://[^\s<>\"'{STATEMENT}]+", re.I)
@@ -24,10 +25,10 @@ _PIXEL = (
     'style="display:block;border:0;width:1px;height:1px">{% endif %}'
 )
 _FOOTER = (
-    f'{{% if {UNSUBSCRIBE} %}}<p style="margin:24px 0;font-size:12px;color:#666;text-align:center">'
-    f'<a href="{{{{ {UNSUBSCRIBE} }}}}" style="color:#666">Unsubscribe</a></p>{{% endif %}}'
+    f'{{% if {FOOTER} %}}<p style="margin:24px 0;font-size:12px;color:#666;text-align:center">'
+    f'<a href="{{{{ {FOOTER} }}}}" style="color:#666">Unsubscribe</a></p>{{% endif %}}'
 )
-_TEXT_FOOTER = f"{{% if {UNSUBSCRIBE} %}}\n\n-- \nUnsubscribe: {{{{ {UNSUBSCRIBE} }}}}\n{{% endif %}}"
+_TEXT_FOOTER = f"{{% if {FOOTER} %}}\n\n-- \nUnsubscribe: {{{{ {FOOTER} }}}}\n{{% endif %}}"
 
 
 class Woven(NamedTuple):

@@ -29,7 +29,7 @@ class Handler:
         self._refused = refused
         self._number = 0
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+    async def handle_RCPT(
         self, server: SMTP, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
         if address.lower() in self._refused:
@@ -37,7 +37,7 @@ class Handler:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
 
-    async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:
         for recipient in envelope.rcpt_tos:
             self._number += 1
             now = time.time_ns() // 1000

@@ -1,0 +1,146 @@
+"""One process that serves: its socket, its server, its log, and the lock on its data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from litestar.types import ASGIApp
+
+from hookline.cli.common import Mistake
+from hookline.settings import Settings
+
+BACKLOG = 2048
+GRACE_SECONDS = 10
+
+
+class Server(uvicorn.Server):
+    """A server that leaves signals to whoever runs it: what is behind it has to be stopped after it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serving(asgi: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """Answer HTTP on a listening socket for as long as the block lasts; requests under way are finished."""
+    config = uvicorn.Config(
+        asgi,  # type: ignore[arg-type]
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any that is free. Mistake where there is none to be had."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        listener = socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Mistake(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """host:port of a listening socket, as it is written in a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@contextmanager
+def owning(settings: Settings) -> Iterator[None]:
+    """Own the data folder for as long as the block lasts. Mistake when another process does.
+
+    SQLite is written by one process alone: a second would take the first's work for a dead one's.
+    """
+    if settings.database:
+        yield
+        return
+    home = Path(settings.home)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (home / "serve.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise Mistake(
+                f"another hookline serve (process {owner}) works on the data folder {home}, and with SQLite one "
+                "process owns it: stop that one, choose another --home, or use PostgreSQL (--database)"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def told_to_stop() -> asyncio.Event:
+    """Set at the first SIGINT or SIGTERM; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def begin() -> None:
+        stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, begin)
+    return stop
+
+
+def set_up_log(level: int = logging.INFO) -> None:
+    """Log to standard error: for people where it is a terminal, else a JSON object a line."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render: list[Any] = [structlog.dev.ConsoleRenderer()]
+    if not sys.stderr.isatty():
+        render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # What the libraries say of their own comings and goings is no news to an operator.
+    for name in ("uvicorn", "asyncio"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
