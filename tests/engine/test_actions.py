@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from support.engine import Engine
-from support.receiver import Receiver
 
 from hookline.model import MINUTE, Connection
+from support.engine import Engine
+from support.receiver import Receiver
 
 BALANCE = {
     "on": ["bank.withdrawal"],

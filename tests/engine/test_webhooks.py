@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from support.engine import SECRET, Engine, running
-from support.receiver import Receiver, receiving
 
 from hookline.model import DAY, MINUTE, SECOND
+from support.engine import SECRET, Engine, running
+from support.receiver import Receiver, receiving
 
 
 def webhook(url: str, **fields: object) -> dict[str, object]:

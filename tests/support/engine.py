@@ -16,11 +16,23 @@ from hookline.dispatch import Dispatcher
 from hookline.intake import Intake
 from hookline.mail.campaigns import CampaignRunner
 from hookline.mail.sender import Mailer
-from hookline.model import Attempt, Contact, ContactList, Delivery, Event, EventDraft, Hook, HookInput
+from hookline.model import (
+    Attempt,
+    Campaign,
+    CampaignInput,
+    Contact,
+    ContactList,
+    Delivery,
+    Event,
+    EventDraft,
+    Hook,
+    HookInput,
+)
 from hookline.net.http import HttpClient
 from hookline.net.smtp import SmtpClient, parse_smtp_url
 from hookline.net.targets import Targets
 from hookline.rules import signing
+from hookline.rules.counting import rates
 from hookline.rules.ids import new_id
 from hookline.storage import derive, open_storage
 from hookline.storage.units import Accepted
@@ -79,6 +91,50 @@ class Engine:
     async def list(self, name: str) -> ContactList:
         new = ContactList(tenant="default", id=new_id("lst"), name=name, created_at=self.clock.now())
         return await self.storage.contacts.create_list(new)  # type: ignore[no-any-return]
+
+    async def campaign(self, listed: ContactList, **fields: Any) -> Campaign:
+        """A campaign that is being sent to a list."""
+        spec = {
+            "name": "spring",
+            "list": listed.id,
+            "from": "Shop <shop@example.com>",
+            "subject": "Hello {{ contact.attributes.first_name }}",
+            "html": '<p>Hi {{ contact.email }}, <a href="https://shop.example/?a=1&amp;b=2">look</a></p>',
+        }
+        new = Campaign(
+            tenant="default",
+            id=new_id("cmp"),
+            spec=msgspec.convert(spec | fields, CampaignInput),
+            list=listed.id,
+            state="draft",
+            created_at=self.clock.now(),
+        )
+        stored: Campaign = await self.storage.campaigns.put(new)
+        assert await self.campaigns.start(stored)
+        await self.work()
+        return stored
+
+    async def work(self) -> None:
+        """Bring campaigns and deliveries as far as they can go now."""
+        await self.campaigns.run_once()
+        await self.run()
+        await self.campaigns.run_once()
+
+    async def stats(self, campaign: Campaign) -> dict[str, Any]:
+        return rates(await self.storage.campaigns.counters("default", campaign.id))
+
+    async def told(self, kind: str, message: Delivery, **data: Any) -> Accepted:
+        """What the tracking addresses raise when this mail is opened, clicked or left."""
+        facts = {"message": message.id, "campaign": message.campaign, "contact": message.contact}
+        return await self.publish(
+            kind,
+            {"email": message.address, "machine": False} | facts | data,
+            source="mailer",
+            subject=message.address,
+            cause=message.id,
+            cause_hook=message.hook,
+            depth=message.depth,
+        )
 
     async def deliveries(self, **filters: Any) -> list[Delivery]:
         return await self.storage.deliveries.page("default", limit=250, **filters)  # type: ignore[no-any-return]

@@ -75,7 +75,11 @@ def refuse_nul(value: object, pointer: str = "") -> None:
 def check_json_type(content_type: str) -> None:
     """ApiError 415 unless a content type is JSON's, or absent."""
     media = content_type.partition(";")[0].strip().lower()
-    if media and media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+    if (
+        media
+        and media != "application/json"
+        and not (media.startswith("application/") and media.endswith("+json"))
+    ):
         raise ApiError(415, f"send application/json, not {media}")
 
 

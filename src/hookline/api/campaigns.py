@@ -1,11 +1,430 @@
-"""Placeholder."""
+"""`/v1/campaigns`: one mail to every member of a list, and what came of it."""
 
 from __future__ import annotations
 
-from litestar.handlers import HTTPRouteHandler
+from typing import Any, Literal
 
-from hookline.api.services import Services
+import msgspec
+from litestar import get, patch, post
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+
+from hookline.actions.email import campaign_values
+from hookline.api.bodies import convert
+from hookline.api.errors import ApiError, bad_parameter, invalid, not_found
+from hookline.api.merging import merge_patch
+from hookline.api.paging import After, Limit, Page, page_of, place_of
+from hookline.mail.compose import FieldError
+from hookline.mail.sender import Letter, Mailer, prepare_campaign
+from hookline.model import (
+    AttemptError,
+    Campaign,
+    CampaignInput,
+    Contact,
+    ContactList,
+    Delivery,
+    Key,
+    Message,
+    Strict,
+    Track,
+)
+from hookline.rules import counting
+from hookline.rules.addresses import normalise, parse_address
+from hookline.rules.ids import is_id, new_id
+from hookline.rules.times import format_time
+from hookline.services import Services
+
+TAGS = ["Campaigns"]
+
+
+class TestInput(Strict, frozen=True, kw_only=True):
+    to: str
+
+
+class TestOutcome(Struct, frozen=True, kw_only=True):
+    """What came of it at once: ``status`` is the SMTP code, ``detail`` what the server said."""
+
+    to: str
+    result: Literal["ok", "retry", "permanent"]
+    error: AttemptError | None
+    status: int | None
+    detail: str
+
+
+class CampaignShown(Struct, frozen=True, kw_only=True):
+    """``list`` is the list's id."""
+
+    id: str
+    name: str
+    list: str
+    from_: str = msgspec.field(name="from")
+    reply_to: str | None
+    subject: str
+    html: str | None
+    text: str | None
+    track: Track
+    state: Literal["draft", "sending", "sent"]
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+class Stats(Struct, frozen=True, kw_only=True):
+    """Counts of messages (``_total``: of events) and rates as fractions of 1, ``null`` without a denominator."""
+
+    recipients: int
+    waiting: int
+    attempted: int
+    sent: int
+    pending: int
+    delivered: int
+    opened: int
+    opened_total: int
+    opened_machine: int
+    clicked: int
+    clicked_total: int
+    bounced: int
+    bounced_hard: int
+    blocked: int
+    complained: int
+    unsubscribed: int
+    open_rate: float | None
+    click_rate: float | None
+    click_to_open_rate: float | None
+    unsubscribe_rate: float | None
+    complaint_rate: float | None
+    bounce_rate: float | None
+    definitions: dict[str, str]
+
+
+DEFINITIONS = {
+    "recipients": "contacts that the campaign is for, so far",
+    "waiting": "recipients whose mail is still to be sent, or to be tried again",
+    "attempted": "messages that were tried",
+    "sent": "messages that the server that we hand mail to has taken",
+    "pending": "messages that were put off by the other server and not yet delivered or bounced",
+    "delivered": "attempted - bounced - pending",
+    "opened": "messages opened by a person at least once",
+    "opened_total": "all opens by people",
+    "opened_machine": "messages fetched by a machine, such as a privacy proxy or a scanner",
+    "clicked": "messages in which a person followed a link at least once",
+    "clicked_total": "all clicks by people",
+    "bounced": "messages refused, at once or later",
+    "bounced_hard": "messages bounced because the address does not work",
+    "blocked": "messages not tried: suppressed, or refused for policy",
+    "complained": "messages marked as spam",
+    "unsubscribed": "messages through which the recipient unsubscribed",
+    "open_rate": "opened / delivered",
+    "click_rate": "clicked / delivered",
+    "click_to_open_rate": "clicked / opened",
+    "unsubscribe_rate": "unsubscribed / delivered",
+    "complaint_rate": "complained / delivered",
+    "bounce_rate": "bounced / attempted",
+}
+
+
+class Recipient(Struct, frozen=True, kw_only=True):
+    """One message of a campaign, and what has happened to it."""
+
+    message: str
+    contact: str | None
+    email: str
+    sent_at: str
+    sent: bool
+    pending: bool
+    opened: bool
+    opened_machine: bool
+    clicked: bool
+    bounced: bool
+    bounced_hard: bool
+    blocked: bool
+    complained: bool
+    unsubscribed: bool
+
+
+FLAGS = {
+    "sent": counting.SENT,
+    "pending": counting.PENDING,
+    "opened": counting.OPENED,
+    "opened_machine": counting.OPENED_MACHINE,
+    "clicked": counting.CLICKED,
+    "bounced": counting.BOUNCED,
+    "bounced_hard": counting.BOUNCED_HARD,
+    "blocked": counting.BLOCKED,
+    "complained": counting.COMPLAINED,
+    "unsubscribed": counting.UNSUBSCRIBED,
+}
+
+
+def _shown(campaign: Campaign) -> CampaignShown:
+    spec = campaign.spec
+    return CampaignShown(
+        id=campaign.id,
+        name=spec.name,
+        list=campaign.list,
+        from_=spec.from_,
+        reply_to=spec.reply_to,
+        subject=spec.subject,
+        html=spec.html,
+        text=spec.text,
+        track=spec.track,
+        state=campaign.state,
+        created_at=format_time(campaign.created_at),
+        started_at=None if campaign.started_at is None else format_time(campaign.started_at),
+        finished_at=None if campaign.finished_at is None else format_time(campaign.finished_at),
+    )
+
+
+def _recipient(message: Message) -> Recipient:
+    return Recipient(
+        message=message.id,
+        contact=message.contact,
+        email=message.address,
+        sent_at=format_time(message.sent_at),
+        **{name: bool(message.flags & flag) for name, flag in FLAGS.items()},
+    )
+
+
+class Campaigns:
+    """What the handlers share."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._storage = services.storage
+
+    async def find(self, key: Key, campaign_id: str) -> Campaign:
+        found = await self._storage.campaigns.get(key.tenant, campaign_id)
+        if found is None:
+            raise not_found("campaign", campaign_id)
+        return found
+
+    async def check(self, key: Key, spec: CampaignInput) -> ContactList:
+        """The campaign's list. ApiError 422 for a campaign that could not be sent."""
+        try:
+            prepare_campaign(spec)
+        except FieldError as error:
+            raise invalid(f"/{error.field}", error.detail) from None
+        found = await self._storage.contacts.list_named(key.tenant, spec.list)
+        if found is None:
+            raise invalid("/list", f"there is no list {spec.list!r}")
+        return found
+
+    def mailer(self) -> Mailer:
+        """ApiError 409, naming the setting, where mail cannot be sent."""
+        mailer, public_url = self._services.mailer, self._services.settings.public_url
+        if mailer is None:
+            raise ApiError(409, "no SMTP server is set: HOOKLINE_SMTP_URL names one (serve --dev brings one)")
+        if not public_url:
+            raise ApiError(
+                409,
+                "no public URL is set, so links and pixels would lead nowhere: HOOKLINE_PUBLIC_URL is the"
+                " address under which readers reach this server (serve --dev brings one)",
+            )
+        return mailer
+
+    async def send(self, campaign: Campaign) -> None:
+        """ApiError 409 for a campaign that cannot be sent now."""
+        draft_only(campaign)
+        self.mailer()
+        members = await self._storage.contacts.members(campaign.tenant, campaign.list, 0, 1)
+        if not members:
+            raise ApiError(409, f"the list {campaign.list} has no subscribed members")
+        if not await self._services.campaigns.start(campaign):
+            raise ApiError(409, "the campaign is no draft any more")
+
+    async def test(self, campaign: Campaign, to: str) -> TestOutcome:
+        """One mail now. It has no delivery and no message row, so nothing counts it and no link is tracked."""
+        mailer = self.mailer()
+        try:
+            address = normalise(parse_address(to)[1])
+        except ValueError as error:
+            raise invalid("/to", str(error)) from None
+        now = self._services.clock.now()
+        contact = await self._storage.contacts.by_email(campaign.tenant, address) or Contact(
+            tenant=campaign.tenant, id=new_id("ctc"), email=address, created_at=now, updated_at=now
+        )
+        # Not the mailer's own copy of the texts: a draft may still change.
+        spec = msgspec.structs.replace(campaign.spec, track=Track(opens=False, clicks=False))
+        letter = Letter(
+            prepared=prepare_campaign(spec),
+            variables=campaign_values(campaign, contact, now),
+            address=address,
+            list=campaign.list,
+        )
+        delivery = Delivery(
+            tenant=campaign.tenant,
+            id=new_id("dlv"),
+            lane=campaign.id,
+            kind="email",
+            state="sending",
+            contact=contact.id,
+            address=address,
+            created_at=now,
+            updated_at=now,
+        )
+        outcome = await mailer.send(delivery, letter)
+        return TestOutcome(
+            to=address,
+            result=outcome.result,
+            error=outcome.error,
+            status=outcome.status,
+            detail=outcome.detail,
+        )
+
+    async def stats(self, campaign: Campaign) -> Stats:
+        tenant, counters = campaign.tenant, self._storage.campaigns.counters
+        values: dict[str, Any] = counting.rates(await counters(tenant, campaign.id))
+        return Stats(
+            recipients=await self._storage.campaigns.recipient_count(tenant, campaign.id),
+            waiting=await self._storage.deliveries.open_count(tenant, campaign.id),
+            definitions=DEFINITIONS,
+            **values,
+        )
+
+
+def draft_only(campaign: Campaign) -> None:
+    """ApiError 409 unless the campaign is still a draft."""
+    if campaign.state != "draft":
+        raise ApiError(409, f"the campaign is no draft any more: it is {campaign.state}")
+
+
+def _bits(wanted: dict[str, bool | None]) -> tuple[int, int]:
+    """The flags that a message must have, and those that it must lack."""
+    has = sum(FLAGS[name] for name, value in wanted.items() if value is True)
+    lacks = sum(FLAGS[name] for name, value in wanted.items() if value is False)
+    return has, lacks
 
 
 def routes(services: Services) -> list[HTTPRouteHandler]:
-    return []
+    book = Campaigns(services)
+    return [*_writing(services, book), *_sending(book), *_following(services, book)]
+
+
+def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
+    campaigns, clock = services.storage.campaigns, services.clock
+
+    @post("/v1/campaigns", tags=TAGS, operation_id="createCampaign", summary="Draft a campaign")
+    async def create(key: Key, data: CampaignInput) -> CampaignShown:
+        """Nothing is sent yet. A mistake in a template is a 422 with its line and column."""
+        found = await book.check(key, data)
+        draft = Campaign(
+            tenant=key.tenant,
+            id=new_id("cmp"),
+            spec=data,
+            list=found.id,
+            state="draft",
+            created_at=clock.now(),
+        )
+        return _shown(await campaigns.put(draft))
+
+    @get("/v1/campaigns", tags=TAGS, operation_id="listCampaigns", summary="List campaigns")
+    async def index(key: Key, limit: Limit = 50, after: After = None) -> Page[CampaignShown]:
+        found = await campaigns.page(key.tenant, limit=limit + 1, before=place_of(after))
+        return page_of(found, limit, _shown)
+
+    @get("/v1/campaigns/{campaign_id:str}", tags=TAGS, operation_id="getCampaign", summary="Read a campaign")
+    async def one(key: Key, campaign_id: str) -> CampaignShown:
+        return _shown(await book.find(key, campaign_id))
+
+    @patch(
+        "/v1/campaigns/{campaign_id:str}", tags=TAGS, operation_id="changeCampaign", summary="Change a draft"
+    )
+    async def change(key: Key, campaign_id: str, data: dict[str, Any]) -> CampaignShown:
+        """A merge patch (RFC 7396) of what made it; 409 once it is being sent."""
+        stored = await book.find(key, campaign_id)
+        draft_only(stored)
+        merged = merge_patch(msgspec.to_builtins(stored.spec), data)
+        spec = convert(merged, CampaignInput)
+        found = await book.check(key, spec)
+        await campaigns.put(msgspec.structs.replace(stored, spec=spec, list=found.id))
+        kept = await book.find(key, campaign_id)
+        draft_only(kept)  # it may have been sent meanwhile: then it stayed as it was
+        return _shown(kept)
+
+    return [create, index, one, change]
+
+
+def _sending(book: Campaigns) -> list[HTTPRouteHandler]:
+    @post(
+        "/v1/campaigns/{campaign_id:str}/send",
+        status_code=202,
+        tags=TAGS,
+        operation_id="sendCampaign",
+        summary="Send a campaign",
+    )
+    async def send(key: Key, campaign_id: str) -> CampaignShown:
+        """Every subscribed member of the list gets it once. 409 names what is missing."""
+        await book.send(await book.find(key, campaign_id))
+        return _shown(await book.find(key, campaign_id))
+
+    @post(
+        "/v1/campaigns/{campaign_id:str}/test",
+        status_code=200,
+        tags=TAGS,
+        operation_id="testCampaign",
+        summary="Send one test mail",
+    )
+    async def test(key: Key, campaign_id: str, data: TestInput) -> TestOutcome:
+        """Now, to one address, as that contact would get it; untracked and not counted."""
+        return await book.test(await book.find(key, campaign_id), data.to)
+
+    return [send, test]
+
+
+def _following(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
+    @get(
+        "/v1/campaigns/{campaign_id:str}/stats",
+        tags=TAGS,
+        operation_id="getCampaignStats",
+        summary="Read a campaign's figures",
+    )
+    async def stats(key: Key, campaign_id: str) -> Stats:
+        """Live."""
+        return await book.stats(await book.find(key, campaign_id))
+
+    @get(
+        "/v1/campaigns/{campaign_id:str}/recipients",
+        tags=TAGS,
+        operation_id="listRecipients",
+        summary="List who got it",
+    )
+    async def recipients(
+        key: Key,
+        campaign_id: str,
+        limit: Limit = 50,
+        after: After = None,
+        sent: bool | None = None,
+        pending: bool | None = None,
+        opened: bool | None = None,
+        opened_machine: bool | None = None,
+        clicked: bool | None = None,
+        bounced: bool | None = None,
+        bounced_hard: bool | None = None,
+        blocked: bool | None = None,
+        complained: bool | None = None,
+        unsubscribed: bool | None = None,
+    ) -> Page[Recipient]:
+        """In the order of sending, those to whom all of this did happen (`true`) or did not (`false`)."""
+        if after is not None and not is_id(after, "dlv"):
+            raise bad_parameter("after", "this is no cursor; use the next of a page as it was given")
+        campaign = await book.find(key, campaign_id)
+        wanted = {
+            "sent": sent,
+            "pending": pending,
+            "opened": opened,
+            "opened_machine": opened_machine,
+            "clicked": clicked,
+            "bounced": bounced,
+            "bounced_hard": bounced_hard,
+            "blocked": blocked,
+            "complained": complained,
+            "unsubscribed": unsubscribed,
+        }
+        has, lacks = _bits(wanted)
+        found = await services.storage.campaigns.recipients(
+            key.tenant, campaign.id, limit=limit + 1, after=after or "", has=has, lacks=lacks
+        )
+        following = found[limit - 1].id if len(found) > limit else None
+        return Page([_recipient(message) for message in found[:limit]], following)
+
+    return [stats, recipients]

@@ -1,11 +1,317 @@
-"""Placeholder."""
+"""`/v1/contacts`: whom we know. Attributes keep the exact numbers that they came with."""
 
 from __future__ import annotations
 
-from litestar.handlers import HTTPRouteHandler
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
 
-from hookline.api.services import Services
+import msgspec
+from litestar import Response, delete, get, patch, post
+from litestar.handlers import HTTPRouteHandler
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from hookline.api.errors import ApiError, bad_parameter, escape, invalid, not_found
+from hookline.api.merging import merge_patch
+from hookline.api.paging import After, Limit, Page, page_of, place_of
+from hookline.model import Contact, EventDraft, Key, Strict
+from hookline.rules import cel
+from hookline.rules.addresses import normalise, normalise_phone, parse_address
+from hookline.rules.ids import new_id
+from hookline.rules.times import format_time
+from hookline.services import Services
+
+TAGS = ["Contacts"]
+MAX_ATTRIBUTES = 64 * 1024  # bytes of JSON
+MAX_NAME = 100  # characters, of an attribute or a tag
+MAX_TAGS = 100
+TRIES = 5
+BUSY = "the contact is being changed by others at this moment; try again"
+
+
+class ContactPatch(Strict, frozen=True, kw_only=True):
+    """What is left out stays as it is.
+
+    ``attributes`` are merged, ``null`` takes one out. ``lists`` (ids or names) are joined; none is left by
+    leaving it out, and one that the contact has left is not joined again. ``tags`` replace those before.
+    """
+
+    email: str | UnsetType = UNSET
+    phone: str | None | UnsetType = UNSET
+    attributes: Raw | UnsetType = UNSET
+    lists: list[str] | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
+    status: Literal["active", "unsubscribed"] | UnsetType = UNSET
+
+
+class ContactInput(ContactPatch, frozen=True, kw_only=True):
+    """A contact, known by its email: one that is known already is changed as by ``PATCH``."""
+
+    email: str
+
+
+class Membership(Struct, frozen=True):
+    """``id`` is the list's."""
+
+    id: str
+    status: str
+
+
+class ContactShown(Struct, frozen=True, kw_only=True):
+    id: str
+    email: str | None
+    phone: str | None
+    attributes: Raw
+    tags: list[str]
+    lists: list[Membership]
+    status: Literal["active", "unsubscribed"]
+    created_at: str
+    updated_at: str
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """A checked ``ContactPatch``: what it gives, under the fields' own names, and the ids of lists to join."""
+
+    fields: Mapping[str, Any]
+    attributes: Mapping[str, Any]
+    lists: tuple[str, ...]
+
+
+class Contacts:
+    """Makes and changes contacts, each change with its events."""
+
+    def __init__(self, services: Services) -> None:
+        self._contacts = services.storage.contacts
+        self._intake = services.intake
+        self._clock = services.clock
+
+    async def find(self, tenant: str, name: str) -> Contact:
+        """By id or email; ApiError 404."""
+        if "@" in name:
+            found = await self._contacts.by_email(tenant, normalise(name))
+        else:
+            found = await self._contacts.get(tenant, name)
+        if found is None:
+            raise not_found("contact", name)
+        return found
+
+    async def check(self, tenant: str, data: ContactPatch) -> Change:
+        """ApiError 422, naming the field, for what a contact cannot have."""
+        fields: dict[str, Any] = {}
+        if data.email is not UNSET:
+            fields["email"] = _email(data.email)
+        if data.phone is not UNSET:
+            fields["phone"] = _phone(data.phone)
+        if data.tags is not UNSET:
+            fields["tags"] = _tags(data.tags)
+        if data.status is not UNSET:
+            fields["status"] = data.status
+        lists: list[str] = []
+        for place, name in enumerate([] if data.lists is UNSET else data.lists):
+            found = await self._contacts.list_named(tenant, name)
+            if found is None:
+                raise invalid(f"/lists/{place}", f"there is no list {name!r}")
+            lists.append(found.id)
+        attributes = {} if data.attributes is UNSET else _attributes(bytes(data.attributes))
+        return Change(fields=fields, attributes=attributes, lists=tuple(dict.fromkeys(lists)))
+
+    async def put(self, tenant: str, change: Change) -> tuple[Contact, bool]:
+        """Make a contact, or change the one with this email; whether it is new."""
+        for _ in range(TRIES):
+            stored = await self._contacts.by_email(tenant, change.fields["email"])
+            if stored is not None:
+                changed = await self._change(stored, change)
+                if changed is not None:
+                    return changed, False
+                continue
+            now = self._clock.now()
+            new = Contact(tenant=tenant, id=new_id("ctc"), email=None, created_at=now, updated_at=now)
+            made = await self._contacts.create(_applied(new, change), change.lists)
+            if made is not None:
+                await self._intake.accept(tenant, [_created(made), *_joined(made, change.lists)])
+                return made, True
+        raise ApiError(409, BUSY)
+
+    async def change(self, contact: Contact, change: Change) -> Contact:
+        """Change a contact; ApiError 409 when another one has its new email."""
+        for _ in range(TRIES):
+            email = change.fields.get("email", contact.email)
+            if email != contact.email and await self._contacts.by_email(contact.tenant, email) is not None:
+                raise ApiError(409, f"another contact has the email {email}")
+            changed = await self._change(contact, change)
+            if changed is not None:
+                return changed
+            contact = await self.find(contact.tenant, contact.id)
+        raise ApiError(409, BUSY)
+
+    async def _change(self, stored: Contact, change: Change) -> Contact | None:
+        """Store the change and tell of it; ``None`` when the contact has moved on meanwhile."""
+        after = _applied(stored, change)
+        changed = _changes(stored, after)
+        before = await self._contacts.lists_of(stored.tenant, stored.id) if change.lists else {}
+        joined = [name for name in change.lists if name not in before]
+        if not (changed or joined):
+            return stored
+        after = msgspec.structs.replace(after, updated_at=self._clock.now())
+        if not await self._contacts.update(after, joined):
+            return None
+        events = [_event(after, "contact.updated", {"changed": changed})] if changed else []
+        if after.status == "unsubscribed" != stored.status:
+            events.append(_event(after, "contact.unsubscribed", {}))
+        await self._intake.accept(after.tenant, [*events, *_joined(after, joined)])
+        return after
+
+    async def show(self, contact: Contact) -> ContactShown:
+        lists = await self._contacts.lists_of(contact.tenant, contact.id)
+        return ContactShown(
+            id=contact.id,
+            email=contact.email,
+            phone=contact.phone,
+            attributes=Raw(contact.attributes),
+            tags=list(contact.tags),
+            lists=[Membership(name, status) for name, status in lists.items()],
+            status=contact.status,
+            created_at=format_time(contact.created_at),
+            updated_at=format_time(contact.updated_at),
+        )
+
+
+# --- fields ---------------------------------------------------------------------------------------
+
+
+def _email(text: str) -> str:
+    try:
+        return normalise(parse_address(text)[1])
+    except ValueError as error:
+        raise invalid("/email", str(error)) from None
+
+
+def _phone(text: str | None) -> str | None:
+    if text is None:
+        return None
+    phone = normalise_phone(text)
+    if phone is None:
+        raise invalid(
+            "/phone", f"{text[:100]!r} is no phone number with its country, such as +45 20 12 34 56"
+        )
+    return phone
+
+
+def _tags(tags: Sequence[str]) -> tuple[str, ...]:
+    for place, tag in enumerate(tags):
+        if not 1 <= len(tag) <= MAX_NAME:
+            raise invalid(f"/tags/{place}", f"a tag has 1 to {MAX_NAME} characters")
+    kept = tuple(dict.fromkeys(tags))
+    if len(kept) > MAX_TAGS:
+        raise invalid("/tags", f"a contact has at most {MAX_TAGS} tags")
+    return kept
+
+
+def _attributes(raw: bytes) -> dict[str, Any]:
+    try:
+        value = cel.from_json(raw)
+    except ValueError as error:
+        raise invalid("/attributes", str(error)) from None
+    if not isinstance(value, dict):
+        raise invalid("/attributes", "attributes are an object; null within it takes one out")
+    for name in value:
+        if not 1 <= len(name) <= MAX_NAME:
+            raise invalid(f"/attributes/{escape(name[:MAX_NAME])}", f"a name has 1 to {MAX_NAME} characters")
+    return value
+
+
+def _applied(contact: Contact, change: Change) -> Contact:
+    """The contact with the change; ApiError 422 where its attributes become too large."""
+    stored = cast("dict[str, Any]", cel.from_json(contact.attributes))
+    attributes = cel.to_json(merge_patch(stored, change.attributes))
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise invalid("/attributes", f"a contact's attributes are at most {MAX_ATTRIBUTES} bytes of JSON")
+    return msgspec.structs.replace(contact, attributes=attributes, **change.fields)
+
+
+def _changes(before: Contact, after: Contact) -> dict[str, Any]:
+    """What is different: attributes by their names, then the contact's own fields."""
+    old = cast("dict[str, Any]", cel.from_json(before.attributes))
+    new = cast("dict[str, Any]", cel.from_json(after.attributes))
+    pairs = [(name, old.get(name), new.get(name)) for name in dict.fromkeys((*old, *new))]
+    pairs += [(name, getattr(before, name), getattr(after, name)) for name in ("email", "phone", "status")]
+    pairs.append(("tags", list(before.tags), list(after.tags)))
+    # Python holds 1, 1.0 and true for equal: their texts are not.
+    return {
+        name: {"from": was, "to": is_} for name, was, is_ in pairs if cel.to_json(was) != cel.to_json(is_)
+    }
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+def _event(contact: Contact, kind: str, facts: Mapping[str, Any]) -> EventDraft:
+    return EventDraft(
+        type=kind,
+        source="hookline",
+        subject=contact.email or contact.phone,
+        data=cel.to_json({"contact": contact.id, "email": contact.email, **facts}),
+    )
+
+
+def _created(contact: Contact) -> EventDraft:
+    facts = {
+        "phone": contact.phone,
+        "attributes": cel.from_json(contact.attributes),
+        "tags": list(contact.tags),
+        "status": contact.status,
+    }
+    return _event(contact, "contact.created", {k: value for k, value in facts.items() if value is not None})
+
+
+def _joined(contact: Contact, lists: Sequence[str]) -> list[EventDraft]:
+    return [_event(contact, "contact.subscribed", {"list": name}) for name in lists]
+
+
+# --- routes ---------------------------------------------------------------------------------------
 
 
 def routes(services: Services) -> list[HTTPRouteHandler]:
-    return []
+    contacts, book = services.storage.contacts, Contacts(services)
+
+    @post("/v1/contacts", tags=TAGS, operation_id="putContact", summary="Make or change a contact")
+    async def put(key: Key, data: ContactInput) -> Response[ContactShown]:
+        """201 for a new contact, 200 where the email was known."""
+        contact, new = await book.put(key.tenant, await book.check(key.tenant, data))
+        return Response(await book.show(contact), status_code=201 if new else 200)
+
+    @get("/v1/contacts", tags=TAGS, operation_id="listContacts", summary="List contacts")
+    async def index(
+        key: Key,
+        list: str | None = None,
+        limit: Limit = 50,
+        after: After = None,
+    ) -> Page[ContactShown]:
+        """All, or those subscribed to a list (its id or name)."""
+        named = None if list is None else await contacts.list_named(key.tenant, list)
+        if list is not None and named is None:
+            raise bad_parameter("list", f"there is no list {list!r}")
+        found = await contacts.page(
+            key.tenant, limit=limit + 1, before=place_of(after), in_list=named.id if named else None
+        )
+        page = page_of(found, limit, lambda contact: contact)
+        return Page(await asyncio.gather(*(book.show(contact) for contact in page.data)), page.next)
+
+    @get("/v1/contacts/{contact:str}", tags=TAGS, operation_id="getContact", summary="Read a contact")
+    async def one(key: Key, contact: str) -> ContactShown:
+        """By id or email."""
+        return await book.show(await book.find(key.tenant, contact))
+
+    @patch("/v1/contacts/{contact:str}", tags=TAGS, operation_id="changeContact", summary="Change a contact")
+    async def change(key: Key, contact: str, data: ContactPatch) -> ContactShown:
+        stored = await book.find(key.tenant, contact)
+        return await book.show(await book.change(stored, await book.check(key.tenant, data)))
+
+    @delete("/v1/contacts/{contact:str}", tags=TAGS, operation_id="deleteContact", summary="Delete a contact")
+    async def remove(key: Key, contact: str) -> None:
+        """Its events and suppressions stay: an address that is not to be mailed is still not mailed."""
+        stored = await book.find(key.tenant, contact)
+        if not await contacts.delete(key.tenant, stored.id):
+            raise not_found("contact", contact)
+
+    return [put, index, one, change, remove]

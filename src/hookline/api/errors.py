@@ -77,7 +77,9 @@ def not_found(what: str, name: str) -> ApiError:
     return ApiError(404, f"there is no {what} {name}")
 
 
-def from_validation(error: msgspec.ValidationError, later: frozenset[str] = frozenset(), base: str = "") -> ApiError:
+def from_validation(
+    error: msgspec.ValidationError, later: frozenset[str] = frozenset(), base: str = ""
+) -> ApiError:
     """What msgspec says about a body, with its place as a JSON pointer below ``base``.
 
     ``later`` are pointers of fields, or ``pointer=value``, that the contract knows and we do not have yet.

@@ -19,7 +19,13 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     async def live() -> Health:
         return Health("ok")
 
-    @get("/health/ready", opt=PUBLIC, tags=["Health"], operation_id="ready", summary="The database answers, too")
+    @get(
+        "/health/ready",
+        opt=PUBLIC,
+        tags=["Health"],
+        operation_id="ready",
+        summary="The database answers, too",
+    )
     async def ready() -> Health:
         """503 while the database is away."""
         await services.storage.events.last_place()

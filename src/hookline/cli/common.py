@@ -54,11 +54,11 @@ class Mistake(Exception):
 
 
 @contextmanager
-def mistakes() -> Iterator[None]:
-    """What goes wrong in here for a reason outside the program is a ``Mistake``."""
+def mistakes(*also: type[Exception]) -> Iterator[None]:
+    """What goes wrong in here for a reason outside the program, or as one of ``also``, is a ``Mistake``."""
     try:
         yield
-    except (ValueError, OSError, StorageUnavailable) as error:
+    except (ValueError, OSError, StorageUnavailable, *also) as error:
         raise Mistake(str(error)) from error
 
 
@@ -68,7 +68,9 @@ def with_settings(*names: str) -> Callable[[Callable[Concatenate[Settings, P], R
     return lambda function: _command(names, function, function)
 
 
-def _command(names: Sequence[str], like: Callable[..., Any], function: Callable[..., Result]) -> Callable[..., int]:
+def _command(
+    names: Sequence[str], like: Callable[..., Any], function: Callable[..., Result]
+) -> Callable[..., int]:
     def command(**arguments: Any) -> int:
         flags = {name: arguments.pop(name) for name in names}
         settings = settings_from(arguments.pop("config"), flags)

@@ -29,7 +29,8 @@ async def create(
     storage: Storage,
     name: Annotated[str, typer.Option(help="What the key is for.")],
     scope: Annotated[
-        Literal["read", "publish", "manage"], typer.Option(help="What it may do; each does what those before it do.")
+        Literal["read", "publish", "manage"],
+        typer.Option(help="What it may do; each does what those before it do."),
     ],
 ) -> None:
     """Make a key and print it. It is shown this once; only its hash is kept."""

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from msgspec.structs import replace
 
 from hookline import __version__
-from hookline.cli.common import EVERYTHING, Mistake, mistakes, with_settings
+from hookline.cli.common import EVERYTHING, mistakes, with_settings
 from hookline.settings import Settings
-
-if TYPE_CHECKING:
-    from hookline.app import App
-
-LOOPBACK = "127.0.0.0/8,::1/128"
-ANY_HOST = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - how to reach what listens everywhere
 
 
 @with_settings(*EVERYTHING)
@@ -29,10 +21,10 @@ async def serve(
         typer.Option("--dev", help="The first five minutes: a key, loopback allowed, mail caught and shown."),
     ] = False,
 ) -> None:
-    """Serve the API, deliver what is owed, send campaigns."""
+    """Serve the API, deliver what is owed, send campaigns. SIGTERM and Ctrl-C finish what is under way."""
     from hookline.app import build
+    from hookline.cli import dev as development
     from hookline.cli import serving
-    from hookline.cli.dev import DevFront
 
     serving.set_up_log()
     stop = serving.told_to_stop()
@@ -43,15 +35,15 @@ async def serve(
         settings = replace(settings, listen=serving.address_of(listener))
         box = None
         if dev:
-            settings, box = await _for_development(settings, stack)
+            settings, box = await development.prepare(settings, stack)
         with mistakes():
             app = await build(settings)
         stack.push_async_callback(app.stop)
         await app.start()
-        asgi = app.asgi if not dev else DevFront(app, box)
+        asgi = development.DevFront(app, box) if dev else app.asgi
         await stack.enter_async_context(serving.serving(asgi, listener))
         if dev:
-            await _introduce(app, box is not None)
+            await development.introduce(app, box is not None)
         else:
             print(f"Hookline {__version__} listens on http://{settings.listen}", flush=True)
         await stop.wait()

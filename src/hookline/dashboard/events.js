@@ -1,16 +1,22 @@
 // The latest events, live; choosing one opens what each hook made of it, in words.
 import { byId, element, liveList, setText } from "./dom.js";
-import { deliveryState, eventName, eventTone, moment, times, verdictWords } from "./words.js";
+import { deliveryState, errorWords, eventName, eventTone, moment, refusalWords, tries } from "./words.js";
 
 const SHOWN = 20;
+const DATA_SHOWN = 16_384; // characters
 
 export function createEvents(api, { failed }) {
   const open = new Map(); // event id → reads its trace anew
   byId("events").replaceChildren();
   const list = liveList(byId("events"), ({ id }) => id, (event) => eventRow(event, toggle));
 
+  let newest = null;
+
   async function refresh() {
+    const [last] = (await api("GET", "/events?limit=1")).data;
+    if (last && last.id === newest) return;
     const { data } = await api("GET", `/events?limit=${SHOWN}`);
+    newest = data[0]?.id;
     list(data);
     const shown = new Set(data.map(({ id }) => id));
     for (const id of open.keys()) if (!shown.has(id)) open.delete(id);
@@ -56,25 +62,25 @@ function showTrace(region, event) {
   if (region.dataset.shown === shown) return;
   region.dataset.shown = shown;
   const details = region.querySelector("details")?.open ?? false;
-  const verdicts = event.trace.map((one) => element("li", {}, ...verdictLines(one)));
+  const data = JSON.stringify(event.data ?? null, null, 2);
   region.replaceChildren(
-    verdicts.length ? element("ul", {}, ...verdicts) : element("p", {}, "No hook asked for this event."),
+    event.trace.length ? element("ul", {}, ...event.trace.map(verdictLine)) : element("p", {}, "No hook asked for this event."),
     element(
       "details",
       { open: details },
       element("summary", {}, "What came with it"),
-      element("pre", {}, JSON.stringify(event.data ?? null, null, 2)),
+      element("pre", {}, data.length > DATA_SHOWN ? `${data.slice(0, DATA_SHOWN)}…` : data),
     ),
   );
 }
 
-function verdictLines(one) {
-  const lines = [element("strong", {}, one.name || one.hook), ` ${verdictWords(one.verdict)}`];
-  if (one.detail) lines.push(` (${one.detail})`);
-  if (one.delivery) {
-    const [words] = deliveryState(one);
-    lines.push(`; ${words}${one.attempts ? `, tried ${times(one.attempts)}` : ""}`);
-  }
-  if (one.next_attempt) lines.push(`; next try ${moment(one.next_attempt).short}`);
-  return [...lines, "."];
+/** What one hook made of the event, and how its delivery stands, as a sentence. */
+function verdictLine(one) {
+  const hook = element("strong", {}, one.hook_name ?? "A hook that was deleted since", one.hook_name === "" ? one.hook : "");
+  if (one.verdict !== "matched") return element("li", {}, hook, ` did not act: ${refusalWords(one)}.`);
+  if (!one.delivery) return element("li", {}, hook, " acted on it.");
+  const [words, tone] = deliveryState(one.state, one.attempts);
+  const next = one.next_attempt_at && one.attempts ? `, next try ${moment(one.next_attempt_at).short}` : "";
+  const error = one.error ? ` ${errorWords(one.error)}` : "";
+  return element("li", {}, hook, " acted on it: ", element("span", { class: `word ${tone}` }, words), ` (${tries(one.attempts)}${next}).${error}`);
 }

@@ -48,8 +48,8 @@ export function createForm(api, examples, { added, failed }) {
   const add = () =>
     attempt(async () => {
       const saved = await api("POST", "/hooks", hook(ticked()));
-      answer.replaceChildren(secretPanel(saved.secret, () => answer.replaceChildren()));
       byId("hook-form").reset();
+      answer.replaceChildren(secretPanel(saved.secret, () => answer.replaceChildren()));
       await added(saved);
     });
 
@@ -66,16 +66,9 @@ export function createForm(api, examples, { added, failed }) {
 const listen = (node, name, listener) => (node[`on${name}`] = listener); // replaces that of an earlier session
 
 function tick({ type, name, meaning }) {
-  const id = `on-${type.replace(".", "-")}`;
-  const box = element("input", { type: "checkbox", id, value: type, "aria-describedby": `${id}-meaning` });
-  const node = element(
-    "li",
-    {},
-    box,
-    element("label", { for: id }, name),
-    element("span", { class: "meaning", id: `${id}-meaning` }, meaning),
-  );
-  return { type, box, node };
+  const box = element("input", { type: "checkbox", value: type });
+  const words = [element("span", { class: "name" }, name), element("span", { class: "meaning" }, meaning)];
+  return { type, box, node: element("li", {}, element("label", {}, box, ...words)) };
 }
 
 function clearErrors() {

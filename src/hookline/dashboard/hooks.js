@@ -2,7 +2,7 @@
 import { outcomePanel, refusalPanel } from "./answer.js";
 import { Refused } from "./api.js";
 import { busy, byId, element, liveList, setText } from "./dom.js";
-import { deliveryState, errorWords, moment, patternName, times } from "./words.js";
+import { deliveryState, errorWords, moment, patternName, tries } from "./words.js";
 
 const SHOWN = 20;
 const DELIVERIES = 5;
@@ -108,23 +108,22 @@ function showDeliveries(list, deliveries) {
 }
 
 function deliveryLine(delivery) {
-  const [words, tone] = deliveryState(delivery);
-  const when = moment(delivery.updated_at ?? delivery.created_at);
-  const tries = delivery.attempts ? `tried ${times(delivery.attempts)}` : "not tried yet";
+  const [words, tone] = deliveryState(delivery.state, delivery.attempt_count);
+  const when = moment(delivery.updated_at);
+  const time = element("time", { datetime: delivery.updated_at, title: when.full }, when.short);
+  const error = delivery.error ? ` · ${errorWords(delivery.error)}` : "";
   return element(
     "li",
     {},
     element("span", { class: `dot ${tone}`, "aria-hidden": "true" }),
-    element("span", {}, words),
-    element("span", { class: "muted" }, `${tries} · `, element("time", { datetime: delivery.updated_at, title: when.full }, when.short)),
-    delivery.error ? element("span", { class: "muted" }, errorWords(delivery.error)) : null,
+    element("p", {}, words, element("span", { class: "muted" }, ` · ${tries(delivery.attempt_count)} · `, time, error)),
   );
 }
 
 /** Asks before deleting; true for yes. */
 function confirmed(hook) {
   const dialog = byId("confirm");
-  setText(byId("confirm-text"), `${hook.name ? `${hook.name}, ` : ""}${hook.do.url}. What it still owes will not be sent.`);
+  setText(byId("confirm-text"), `${hook.name ? `${hook.name}, ` : ""}${hook.do.url}. Deliveries that still wait will not be made.`);
   byId("confirm-yes").onclick = () => dialog.close("yes");
   byId("confirm-no").onclick = () => dialog.close("no");
   dialog.returnValue = "no";

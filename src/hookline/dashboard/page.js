@@ -39,7 +39,7 @@ async function signIn(key) {
   if (!looksLikeKey(key)) return leave("That is no API key: one begins with hl_.");
   const api = createApi(key);
   try {
-    const [campaigns, types] = await Promise.all([api("GET", "/campaigns?limit=250"), api("GET", "/event-types")]);
+    const [campaigns, types] = await Promise.all([api("GET", "/campaigns?limit=50"), api("GET", "/event-types")]);
     sessionStorage.setItem(STORE, key);
     current = createSession(api, campaigns.data, types.data);
   } catch (error) {
@@ -64,41 +64,50 @@ function leave(why) {
 }
 
 function createSession(api, campaigns, types) {
-  const failed = (error) => {
+  const session = { open: true };
+  session.failed = (error) => {
+    if (!session.open) return undefined;
     if (error.status === 401) return leave(UNKNOWN_KEY);
     if (!(error instanceof Refused)) throw error;
     return pulse(error.status ? `Trying again: ${error.message}` : "Not reachable, trying again", "lost");
   };
-  const examples = (type) => ({ type, ...types.find(({ name }) => name === type)?.example });
+  const { failed } = session;
+  const examples = (type) => {
+    const { subject, data } = types.find(({ name }) => name === type)?.example ?? { data: {} };
+    return { type, subject, data };
+  };
   const figures = createFigures();
-  const picker = createPicker(figures);
+  const picker = createPicker(figures, () => session.refresh(true).catch(failed));
   const hooks = createHooks(api, examples, { failed });
   const events = createEvents(api, { failed });
   createForm(api, examples, { added: hooks.refresh, failed });
   picker.offer(campaigns);
 
-  async function refresh(slow) {
-    if (slow) picker.offer((await api("GET", "/campaigns?limit=250")).data);
+  session.refresh = async (slow) => {
+    if (slow) picker.offer((await api("GET", "/campaigns?limit=50")).data);
     const chosen = picker.chosen();
     await Promise.all([
-      chosen && api("GET", `/campaigns/${encodeURIComponent(chosen)}/stats`).then(figures.show),
+      chosen && api("GET", `/campaigns/${encodeURIComponent(chosen)}/stats`).then((stats) => {
+        if (picker.chosen() === chosen) figures.show(stats);
+      }),
       events.refresh(),
       slow && hooks.refresh(),
       slow && events.refreshOpen(),
     ]);
-  }
+  };
 
-  const session = { open: true, refresh, failed };
-  byId("campaign").onchange = () => refresh(true).catch(failed);
   return session;
 }
 
 /** The choice of a campaign: the newest, until somebody chooses. */
-function createPicker(figures) {
+function createPicker(figures, changed) {
   const select = byId("campaign");
   let touched = false;
-  select.addEventListener("change", () => (touched = true));
   let known = [];
+  select.onchange = () => {
+    touched = true;
+    changed();
+  };
 
   function offer(campaigns) {
     const ids = campaigns.map(({ id, name }) => id + name).join();

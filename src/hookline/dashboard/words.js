@@ -57,21 +57,20 @@ const STATES = {
 };
 
 /** A delivery's state as `[words, tone]`; one that is queued after a try is waiting to try again. */
-export function deliveryState({ state, attempts }) {
+export function deliveryState(state, attempts) {
   if (state === "queued" && attempts > 0) return ["will be tried again", "warn"];
   return STATES[state] ?? [state, "plain"];
 }
 
 const VERDICTS = {
-  matched: "wanted this event",
-  condition: "did not act: its condition does not hold",
-  limit: "did not act: its limit is reached",
-  disabled: "did not act: it is switched off",
-  loop: "did not act: that would go round in circles",
-  error: "could not decide",
+  condition: "its condition does not hold",
+  limit: "its limit is reached",
+  disabled: "it is switched off",
+  loop: "that would go round in circles",
 };
 
-export const verdictWords = (verdict) => VERDICTS[verdict] ?? verdict;
+/** Why a hook did not act on an event. */
+export const refusalWords = ({ verdict, detail }) => detail || (VERDICTS[verdict] ?? verdict);
 
 const ERRORS = {
   timeout_connect: "The receiver did not pick up in time.",
@@ -103,7 +102,7 @@ const FULL = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "l
 
 export const count = (value) => NUMBER.format(value);
 export const percent = (fraction) => (fraction === null ? "–" : PERCENT.format(fraction));
-export const times = (value) => (value === 1 ? "once" : value === 2 ? "twice" : `${count(value)} times`);
+export const tries = (value) => (value === 1 ? "1 attempt" : value ? `${count(value)} attempts` : "not tried yet");
 
 /** A moment for people: the time of day, with the date when it is not today. */
 export function moment(text) {

@@ -90,6 +90,8 @@ class Settler:
         if after.next_at is not None and (off or outcome.disable_hook is not None):
             after = msgspec.structs.replace(after, state="held", next_at=None)
         drafts = [*outcome.follow_ups]
+        if after.state == "failed":  # a mail that was put off for the last time has bounced
+            drafts = [_instead(draft, "email.deferred", "email.bounced") for draft in drafts]
         if after.state == "failed" and outcome.error != "suppressed":
             drafts.append(_failed(after, outcome))
         if outcome.disable_hook is not None and delivery.hook is not None:
@@ -145,6 +147,10 @@ class Settler:
 
     async def close(self) -> None:
         await self._group.close()
+
+
+def _instead(draft: EventDraft, kind: str, other: str) -> EventDraft:
+    return msgspec.structs.replace(draft, type=other) if draft.type == kind else draft
 
 
 def _failed(delivery: Delivery, outcome: Outcome) -> EventDraft:

@@ -13,8 +13,8 @@ import minijinja
 from msgspec import Struct
 
 from hookline.mail import mime
-from hookline.mail.plaintext import to_text
-from hookline.mail.weave import CLICK, FOOTER, OPEN, UNSUBSCRIBE, Woven, weave_html, weave_text
+from hookline.mail.plaintext import text_source, tidy, to_text
+from hookline.mail.weave import CLICK, FOOTER, OPEN, UNSUBSCRIBE, URL, Woven, weave_html, weave_text
 from hookline.rules import templates
 from hookline.rules.addresses import parse_address
 from hookline.rules.templates import Template, TemplateError
@@ -82,13 +82,16 @@ class Prepared(Struct, frozen=True, kw_only=True):
     """A mail whose templates are compiled and woven.
 
     ``names`` are the variables that they mention, ``links`` the tracked links by index, as in the source.
+    A sender or reply address without template syntax is a mailbox already. ``text`` was made from the HTML's
+    source where ``text_is_derived``; where it is ``None``, each finished HTML is converted.
     """
 
     subject: Template
-    from_: Template
-    reply_to: Template | None
+    from_: Template | Mailbox
+    reply_to: Template | Mailbox | None
     html: Template | None
     text: Template | None
+    text_is_derived: bool
     names: frozenset[str]
     links: tuple[str, ...]
 
@@ -111,18 +114,18 @@ class Prepared(Struct, frozen=True, kw_only=True):
         html = _render("html", self.html, given, _html_click(links, untracked))
         text = _render("text", self.text, given, _text_click(links, untracked))
         if text is None and html is not None:
-            text = to_text(html) or None
+            text = to_text(html)
+        elif text is not None and self.text_is_derived:
+            text = tidy(text)
         subject = mime.clean(_render("subject", self.subject, given) or "")
         if len(subject) > MAX_SUBJECT:
             raise FieldError("subject", f"longer than {MAX_SUBJECT} characters")
-        from_ = _mailbox("from", _render("from", self.from_, given) or "")
-        reply_to = _render("reply_to", self.reply_to, given)
         return Rendered(
             subject=subject,
-            from_=from_,
-            reply_to=_mailbox("reply_to", reply_to) if reply_to else None,
+            from_=_mailbox("from", self.from_, given) or ("", ""),
+            reply_to=_mailbox("reply_to", self.reply_to, given),
             html=html,
-            text=text,
+            text=text or (None if html else ""),
         )
 
 
@@ -144,19 +147,22 @@ def prepare(
     if not html and not text:
         raise FieldError("html", "a mail needs an html or a text")
     known = {*variables, UNSUBSCRIBE}
-    head = {"subject": _compile("subject", subject, known), "from": _compile("from", from_, known)}
-    if reply_to:
-        head["reply_to"] = _compile("reply_to", reply_to, known)
-    for field in ("from", "reply_to"):
-        if field in head and "{" not in head[field].source:
-            _mailbox(field, head[field].source)
-    names: set[str] = set().union(*(template.names for template in head.values()))
+    subject_template = _compile("subject", subject, known)
+    sender = _compile_mailbox("from", from_, known)
+    reply = _compile_mailbox("reply_to", reply_to, known) if reply_to else None
+    names = {
+        name
+        for found in (subject_template, sender, reply)
+        if isinstance(found, Template)
+        for name in found.names
+    }
     links: tuple[str, ...] = ()
     html_template = text_template = None
     if html:
         used = _compile("html", html, known, html=True).names
         woven = weave_html(html, clicks=track_clicks, opens=track_opens, footer=UNSUBSCRIBE not in used)
         html_template = _compile_woven("html", woven, known, html=True)
+        text_template = None if text else _derived(woven, known)
         names, links = names | used, woven.links
     if text:
         used = _compile("text", text, known).names
@@ -164,11 +170,12 @@ def prepare(
         text_template = _compile_woven("text", woven, known, html=False)
         names, links = names | used, links + woven.links
     return Prepared(
-        subject=head["subject"],
-        from_=head["from"],
-        reply_to=head.get("reply_to"),
+        subject=subject_template,
+        from_=sender,
+        reply_to=reply,
         html=html_template,
         text=text_template,
+        text_is_derived=not text,
         names=frozenset(names - {UNSUBSCRIBE}),
         links=links,
     )
@@ -233,11 +240,35 @@ def _compile_woven(field: str, woven: Woven, known: Collection[str], *, html: bo
         raise FieldError(field, f"links cannot be tracked here: {error.message}") from None
 
 
-def _mailbox(field: str, text: str) -> Mailbox:
+def _derived(woven: Woven, known: Collection[str]) -> Template | None:
+    """The template of the text of an HTML template, if there can be one."""
+    source = text_source(woven.source, URL)
+    if source is None:
+        return None
+    try:
+        return templates.compile(source, {*known, CLICK, OPEN, FOOTER}, html=False, limit=MAX_WOVEN)
+    except TemplateError:  # statements that the markup tore apart
+        return None
+
+
+def _compile_mailbox(field: str, source: str, known: Collection[str]) -> Template | Mailbox:
+    template = _compile(field, source, known)
+    return template if "{" in source else _parse_mailbox(field, source)
+
+
+def _parse_mailbox(field: str, text: str) -> Mailbox:
     try:
         return parse_address(text)
     except ValueError as error:
         raise FieldError(field, str(error)) from None
+
+
+def _mailbox(field: str, given: Template | Mailbox | None, values: Mapping[str, object]) -> Mailbox | None:
+    """The mailbox of a field for these values; none where a reply address renders to nothing."""
+    if not isinstance(given, Template):
+        return given
+    text = _render(field, given, values) or ""
+    return None if field == "reply_to" and not text.strip() else _parse_mailbox(field, text)
 
 
 def _mailbox_header(name: str, field: str, mailbox: Mailbox) -> str:

@@ -11,16 +11,15 @@ import re
 from base64 import b64encode, encodebytes
 
 MAX_LINE = 998
-BOUNDARY = "=_hookline"  # cannot stand in quoted-printable or base64; see _is_plain
+BOUNDARY = "=_hookline"  # cannot stand in quoted-printable or base64, nor in what _is_7bit lets through
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _PLAIN_HEADER = re.compile(r"[ -~]*")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _ADDRESS = re.compile(r"[!-;=?-~]{1,250}@[!-;=?-~]{1,255}")
 _WORD_BYTES = 39  # of UTF-8 in an encoded word: with "Subject: " a line of 73 characters
-_NOT_7BIT = re.compile(rb"[^\t\r\n -~]|[^\n]{998}|^--=_", re.M)
-_NEWLINE = re.compile(r"\r\n?|\n")
 _ASCII = bytes(range(128))
+_PRINTABLE = b"\t\r\n" + bytes(range(32, 127))
 
 
 def clean(text: str) -> str:
@@ -61,8 +60,9 @@ def mailbox_header(name: str, display: str, address: str) -> str:
 
 def text_part(subtype: str, text: str) -> bytes:
     """A part's headers and content, without the line break at its end."""
-    data = _NEWLINE.sub("\r\n", text).encode(errors="replace")
-    if not _NOT_7BIT.search(data):
+    unix = text.replace("\r\n", "\n").replace("\r", "\n")
+    data = unix.replace("\n", "\r\n").encode(errors="replace")
+    if _is_7bit(data):
         encoding, content = "7bit", data
     elif 6 * len(data.translate(None, _ASCII)) < len(data):
         # With a line break behind it, for that is where binascii sees which kind of break is meant.
@@ -71,6 +71,12 @@ def text_part(subtype: str, text: str) -> bytes:
         encoding, content = "base64", encodebytes(data).rstrip(b"\n").replace(b"\n", b"\r\n")
     head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     return head.encode() + content
+
+
+def _is_7bit(data: bytes) -> bool:
+    if data.translate(None, _PRINTABLE) or b"--=_" in data:
+        return False
+    return max(map(len, data.split(b"\r\n"))) <= MAX_LINE
 
 
 def alternative(parts: list[bytes]) -> bytes:

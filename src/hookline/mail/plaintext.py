@@ -1,4 +1,8 @@
-"""The plain text of an HTML mail, for those who read it so and for the filters that expect it."""
+"""The plain text of an HTML mail, for those who read it so and for the filters that expect it.
+
+``to_text`` converts finished HTML. ``text_source`` does the same to the source of a template, once for all
+recipients: its template syntax is carried through as single characters of Unicode's private planes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import re
 from html import unescape
 
 from hookline.mail.markup import attributes, scan
+from hookline.rules.tags import Tag, tags, words
 
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none", re.I)
@@ -18,7 +23,12 @@ _PARAGRAPHS = frozenset(
 )
 _BOXES = frozenset(("section", "article", "header", "footer", "main", "figure", "figcaption", "fieldset"))
 _LINES = _BOXES.union(("div", "li", "tr", "dt", "dd", "address", "center", "form", "caption", "body"))
-_LINKS = ("http://", "https://", "mailto:", "tel:")
+_LINK = re.compile("https?://|mailto:|tel:|[\U000f0000-\U0010ffff]", re.I)
+_EXPRESSION, _STATEMENT = 0xF0000, 0x100000  # the first characters that stand for template syntax
+_MOST_TAGS = 0xFFFD
+_STANDS_FOR_A_STATEMENT = re.compile("([\U00100000-\U0010ffff])")
+_STANDS_FOR_SYNTAX = re.compile("[\U000f0000-\U0010ffff]")
+_OF_MARKUP = frozenset(("safe", "autoescape", "filter", "e", "escape"))  # make or expect HTML when rendered
 
 
 def to_text(html: str) -> str:
@@ -47,6 +57,45 @@ def to_text(html: str) -> str:
     return writer.finished()
 
 
+def text_source(source: str, captured: str) -> str | None:
+    """The source of a template for the text of what ``source`` renders, or ``None`` where only the finished
+    HTML can tell. ``captured`` is the name whose ``set`` blocks hold no markup.
+
+    Differs from ``to_text`` of the finished HTML in the white space that values bring, and in not leaving out
+    a link whose address turns out to be none; ``tidy`` what it renders.
+    """
+    pieces, position, syntax = [], 0, dict[str, str]()
+    for tag in tags(source):
+        first = _EXPRESSION if tag.kind == "expression" else _STATEMENT
+        if len(syntax) == _MOST_TAGS or _needs_html(source, tag, captured):
+            return None
+        stand_in = chr(first + len(syntax))
+        syntax[stand_in] = source[tag.start : tag.end]
+        pieces += [source[position : tag.start], stand_in]
+        position = tag.end
+    pieces.append(source[position:])
+    if _STANDS_FOR_SYNTAX.search(source):
+        return None
+    text = to_text("".join(pieces))
+    statements = [stand_in for stand_in in syntax if ord(stand_in) >= _STATEMENT]
+    if sorted(_STANDS_FOR_A_STATEMENT.findall(text)) != statements or re.search(r"\{[{%#]", text):
+        return None
+    return _STANDS_FOR_SYNTAX.sub(lambda found: syntax[found[0]], text)
+
+
+def tidy(text: str) -> str:
+    """Without the blank lines that empty values leave."""
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
+
+
+def _needs_html(source: str, tag: Tag, captured: str) -> bool:
+    if tag.kind in ("comment", "raw"):
+        return tag.kind == "raw"
+    found = [word.text for word in words(source, tag)]
+    block = found[:1] == ["set"] and "=" not in found and found[1:] != [captured]
+    return block or not _OF_MARKUP.isdisjoint(found)
+
+
 class _Writer:
     """Gathers text; breaks and spaces wait until something follows them."""
 
@@ -62,11 +111,14 @@ class _Writer:
         if self._preformatted:
             self._put(text.replace("\r\n", "\n").replace("\r", "\n"))
             return
-        flat = _SPACE.sub(" ", text)
-        self._space = self._space or flat.startswith(" ")
-        if flat.strip(" "):
-            self._put(flat.strip(" "))
-            self._space = flat.endswith(" ")
+        for index, run in enumerate(_STANDS_FOR_A_STATEMENT.split(_SPACE.sub(" ", text))):
+            if index % 2:  # takes no room: breaks and spaces that wait come after it
+                self._out.append(run)
+                continue
+            self._space = self._space or run.startswith(" ")
+            if run.strip(" "):
+                self._put(run.strip(" "))
+                self._space = run.endswith(" ")
 
     def start(self, name: str, found: dict[str, str]) -> None:
         self._block(name)
@@ -92,7 +144,7 @@ class _Writer:
         if name == "a" and self._links:
             url, start = self._links.pop()
             shown = "".join(self._out[start:]).strip()
-            if url.lower().startswith(_LINKS) and shown not in (url, url.partition(":")[2]):
+            if _LINK.match(url) and shown not in (url, url.partition(":")[2]):
                 self._space = bool(shown)
                 self._put(f"({url})" if shown else url)
         elif name in ("ul", "ol") and self._lists:

@@ -17,6 +17,7 @@ from hookline.rules import templates
 from hookline.rules.tags import tags
 
 CLICK, OPEN, FOOTER, UNSUBSCRIBE = "_click", "_open", "_footer", "unsubscribe_url"
+URL = "_url"  # holds a link's own address until it is passed to _click
 
 _WEB = re.compile(rf"https?://|[{STATEMENT}{EXPRESSION}]", re.I)
 _TEXT_URL = re.compile(rf"https?://[^\s<>\"'{STATEMENT}]+", re.I)
@@ -66,8 +67,8 @@ def weave_text(source: str, *, clicks: bool, footer: bool, first: int) -> Woven:
 def _insert(source: str, links: list[tuple[int, int]], first: int, end: int, added: str) -> Woven:
     pieces, position = [], 0
     for index, (start, stop) in enumerate(links, first):
-        pieces += [source[position:start], "{% set _url %}", source[start:stop], "{% endset %}"]
-        pieces.append(f"{{{{ {CLICK}(_url, {index}) }}}}")
+        pieces += [source[position:start], f"{{% set {URL} %}}", source[start:stop], "{% endset %}"]
+        pieces.append(f"{{{{ {CLICK}({URL}, {index}) }}}}")
         position = stop
     if end < position:  # the closing tag stands before the last link: a page after the page
         end = len(source)

@@ -149,6 +149,15 @@ class SmtpClient:
                 return fresh
             return await self._transact(fresh, sender, recipient, message)
 
+    async def check(self) -> SmtpResult | None:
+        """Connects, greets and logs in as for a message; None when all that went well, else what did not."""
+        async with self._slots:
+            connection = await self._connect()
+            if isinstance(connection, SmtpResult):
+                return connection
+            self._idle.append(connection)
+        return None
+
     async def close(self) -> None:
         """Says goodbye on idle connections; those in use close when their message is through."""
         self._closed = True

@@ -71,7 +71,7 @@ FIELDS: Mapping[str, Field] = {
     "left": Field(_NUMBER, "How many codes are left.", 12),
 }
 
-_MAIL = "message! campaign contact email! sent_at tags metadata provider provider_event list"
+_MAIL = "message campaign contact email! sent_at tags metadata provider provider_event list"
 _SEEN = "ip user_agent machine! machine_reason"
 _ANSWER = "reason smtp_code enhanced_code detail"
 _WHO = "contact email event"

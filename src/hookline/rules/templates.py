@@ -28,6 +28,7 @@ MAX_SOURCE = 256 * 1024  # characters
 MAX_OUTPUT = 2 * 1024 * 1024  # characters
 MAX_DEPTH = 100  # of maps and lists in what a template is given
 FUEL = 200_000
+HTML = "template.html"
 
 _GLOBALS = ("cycler", "debug", "joiner", "namespace")  # mutable, or telling of the inside
 _FUNCTIONS = frozenset(("dict", "range"))
@@ -58,7 +59,8 @@ class Template:
             raise _readable(error) from None
         if len(text) > MAX_OUTPUT:
             raise TemplateError(f"the result is longer than {MAX_OUTPUT} characters")
-        return text
+        # A slash needs no escape in HTML, and a URL that has them cannot be read or searched for.
+        return text.replace("&#x2f;", "/") if self._name == HTML else text
 
 
 def compile(source: str, variables: Collection[str], *, html: bool, limit: int = MAX_SOURCE) -> Template:
@@ -69,7 +71,7 @@ def compile(source: str, variables: Collection[str], *, html: bool, limit: int =
     """
     if len(source) > limit:
         raise TemplateError(f"longer than {limit} characters")
-    name = "template.html" if html else "template.txt"
+    name = HTML if html else "template.txt"
     environment = _environment()
     ready = guarded(source)
     try:

@@ -50,7 +50,9 @@ async def main(refused: frozenset[str]) -> None:
     loop = asyncio.get_running_loop()
 
     def session() -> SMTP:
-        return SMTP(handler, hostname="postbox.localhost", data_size_limit=LARGEST, enable_SMTPUTF8=True, loop=loop)
+        return SMTP(
+            handler, hostname="postbox.localhost", data_size_limit=LARGEST, enable_SMTPUTF8=True, loop=loop
+        )
 
     server = await loop.create_server(session, HOST, 0)
     say(Line(port=server.sockets[0].getsockname()[1]))

@@ -1,0 +1,136 @@
+"""`/v1/deliveries`: what was owed, and how each attempt went."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+from msgspec import Raw, Struct
+
+from hookline.api.errors import not_found
+from hookline.api.paging import After, Limit, Moment, Page, moment, page_of, place_of
+from hookline.model import Attempt, AttemptError, Delivery, Key, Kind, State
+from hookline.rules.times import format_time
+from hookline.services import Services
+
+TAGS = ["Deliveries"]
+Id = Annotated[str | None, Parameter(description="An id.")]
+WithState = Annotated[State | None, Parameter(description="How the deliveries stand.")]
+
+
+class DeliveryShown(Struct, kw_only=True):
+    """``next_attempt_at`` is ``null`` where none is to come, or one is under way."""
+
+    id: str
+    kind: Kind
+    state: State
+    hook: str | None
+    campaign: str | None
+    event: str | None
+    contact: str | None
+    address: str | None
+    attempt_count: int
+    next_attempt_at: str | None
+    error: AttemptError | None
+    created_at: str
+    updated_at: str
+
+
+class AttemptShown(Struct, frozen=True, kw_only=True):
+    """``request`` and ``response`` are what was said, as far as it is kept; secrets do not show in them."""
+
+    id: str
+    number: int
+    started_at: str
+    finished_at: str
+    outcome: Literal["ok", "retry", "permanent"]
+    error: AttemptError | None
+    detail: str
+    status: int | None
+    request: Any
+    response: Any
+
+
+class DeliveryTold(DeliveryShown, kw_only=True):
+    attempts: list[AttemptShown]
+
+
+def _fields(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "id": delivery.id,
+        "kind": delivery.kind,
+        "state": delivery.state,
+        "hook": delivery.hook,
+        "campaign": delivery.campaign,
+        "event": delivery.event,
+        "contact": delivery.contact,
+        "address": delivery.address,
+        "attempt_count": delivery.attempts,
+        "next_attempt_at": None if delivery.next_at is None else format_time(delivery.next_at),
+        "error": delivery.error,
+        "created_at": format_time(delivery.created_at),
+        "updated_at": format_time(delivery.updated_at),
+    }
+
+
+def _shown(delivery: Delivery) -> DeliveryShown:
+    return DeliveryShown(**_fields(delivery))
+
+
+def _attempt(attempt: Attempt) -> AttemptShown:
+    return AttemptShown(
+        id=attempt.id,
+        number=attempt.number,
+        started_at=format_time(attempt.started_at),
+        finished_at=format_time(attempt.finished_at),
+        outcome=attempt.outcome,
+        error=attempt.error,
+        detail=attempt.detail,
+        status=attempt.status,
+        request=Raw(attempt.request or b"null"),
+        response=Raw(attempt.response or b"null"),
+    )
+
+
+def routes(services: Services) -> list[HTTPRouteHandler]:
+    deliveries, clock = services.storage.deliveries, services.clock
+
+    @get("/v1/deliveries", tags=TAGS, operation_id="listDeliveries", summary="List deliveries")
+    async def index(
+        key: Key,
+        hook: Id = None,
+        event: Id = None,
+        campaign: Id = None,
+        state: WithState = None,
+        since: Moment = None,
+        until: Moment = None,
+        limit: Limit = 50,
+        after: After = None,
+    ) -> Page[DeliveryShown]:
+        """Newest first. `since` and `until` are about the time a delivery came to be."""
+        now = clock.now()
+        found = await deliveries.page(
+            key.tenant,
+            limit=limit + 1,
+            before=place_of(after),
+            hook=hook,
+            event=event,
+            campaign=campaign,
+            state=state,
+            since=moment("since", since, now),
+            until=moment("until", until, now),
+        )
+        return page_of(found, limit, _shown)
+
+    @get("/v1/deliveries/{delivery_id:str}", tags=TAGS, operation_id="getDelivery", summary="A delivery")
+    async def one(key: Key, delivery_id: str) -> DeliveryTold:
+        """With every attempt, the first first."""
+        delivery = await deliveries.get(key.tenant, delivery_id)
+        if delivery is None:
+            raise not_found("delivery", delivery_id)
+        tries = await deliveries.attempts(key.tenant, delivery_id)
+        return DeliveryTold(**_fields(delivery), attempts=[_attempt(attempt) for attempt in tries])
+
+    return [index, one]

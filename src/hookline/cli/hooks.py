@@ -1,0 +1,5 @@
+"""``hookline hooks``."""
+
+from hookline.cli.common import group
+
+app = group("hooks", "Hooks")

@@ -1,0 +1,63 @@
+"""``hookline migrate`` and ``hookline check``."""
+
+from __future__ import annotations
+
+from hookline.cli.common import EVERYTHING, PLACE, Mistake, database, with_settings
+from hookline.settings import Settings
+
+
+@with_settings(*PLACE)
+async def migrate(settings: Settings) -> None:
+    """Make the database, or bring it to the newest schema. serve does it by itself."""
+    async with database(settings) as storage:
+        print(f"the database ({_where(settings, storage.dialect)}) is at the newest schema")
+
+
+@with_settings(*EVERYTHING)
+async def check(settings: Settings) -> int:
+    """Try the settings, the database and the SMTP server. Exit code 1 when one does not work."""
+    results = [
+        ("settings", True, f"data in {settings.home}, HTTP on {settings.listen}"),
+        await _check_database(settings),
+        await _check_smtp(settings),
+        (
+            "public URL",
+            True,
+            settings.public_url or "not set: HOOKLINE_PUBLIC_URL is needed to send campaigns",
+        ),
+    ]
+    for name, well, detail in results:
+        print(f"{'ok  ' if well else 'FAIL'}  {name:<10}  {detail}")
+    return 0 if all(well for _, well, _ in results) else 1
+
+
+async def _check_database(settings: Settings) -> tuple[str, bool, str]:
+    try:
+        async with database(settings) as storage:
+            await storage.events.last_place()
+            return "database", True, _where(settings, storage.dialect)
+    except Mistake as error:
+        return "database", False, str(error)
+
+
+async def _check_smtp(settings: Settings) -> tuple[str, bool, str]:
+    from hookline.net.smtp import SmtpClient, parse_smtp_url
+
+    if not settings.smtp_url:
+        return "SMTP", True, "not set: HOOKLINE_SMTP_URL is needed to send mail"
+    try:
+        server = parse_smtp_url(settings.smtp_url)
+    except ValueError as error:
+        return "SMTP", False, str(error)
+    client = SmtpClient(server)
+    try:
+        trouble = await client.check()
+    finally:
+        await client.close()
+    where = f"{server.host}:{server.port}"
+    return "SMTP", trouble is None, where if trouble is None else f"{where}: {trouble.detail}"
+
+
+def _where(settings: Settings, dialect: str) -> str:
+    # The address may hold a password.
+    return "PostgreSQL" if dialect == "postgres" else str(settings.storage_url)

@@ -1,0 +1,56 @@
+"""A real SMTP server on loopback (aiosmtpd) that keeps its mail and refuses whom it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+class MailServer:
+    """``refuse`` maps an address to the answers to its next RCPTs, the last of which stays."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[str, EmailMessage]] = []
+        self.senders: list[str] = []
+        self.refuse: dict[str, list[str]] = {}
+        self.url = ""
+
+    async def handle_RCPT(
+        self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        answers = self.refuse.get(address, [])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0] if answers else "250 OK"
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:
+        content = envelope.content
+        raw = content.encode() if isinstance(content, str) else content or b""
+        message = email.message_from_bytes(raw, policy=email.policy.default)
+        self.senders.append(envelope.mail_from or "")
+        for address in envelope.rcpt_tos:
+            self.mails.append((address, message))
+        return "250 2.0.0 OK kept"
+
+    def to(self, address: str) -> list[EmailMessage]:
+        return [message for recipient, message in self.mails if recipient == address]
+
+
+@asynccontextmanager
+async def serving_mail() -> AsyncIterator[MailServer]:
+    keeper = MailServer()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(keeper, enable_SMTPUTF8=True, loop=loop), "127.0.0.1", 0)
+    keeper.url = f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield keeper
+    finally:
+        server.close()
