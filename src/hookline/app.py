@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from hookline import dashboard
 from hookline.actions.work import Tools
 from hookline.api import build_api
 from hookline.clock import Clock, RealClock
@@ -31,7 +32,7 @@ class App:
 
     def __init__(self, services: Services, mail: SmtpClient | None) -> None:
         self.services = services
-        self.asgi = build_api(services)
+        self.asgi = build_api(services, dashboard.routes())
         self._mail = mail
         self._tasks: list[asyncio.Task[Any]] = []
 

@@ -47,11 +47,14 @@ RESOURCES: tuple[Resource, ...] = (
 )  # fmt: skip
 
 
-def build_api(services: Services) -> ASGIApp:
-    """The API as an ASGI application; ``POST /v1/events``, the hot path, goes past the framework."""
+def build_api(services: Services, pages: Sequence[HTTPRouteHandler] = ()) -> ASGIApp:
+    """The API, and ``pages`` beside it, as an ASGI application.
+
+    ``POST /v1/events``, the hot path, goes past the framework.
+    """
     authenticator = Authenticator(services.storage)
     publish = Publisher(services, authenticator)
-    framework = build_litestar(services, authenticator)
+    framework = build_litestar(services, authenticator, pages)
 
     async def api(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST":
@@ -62,10 +65,12 @@ def build_api(services: Services) -> ASGIApp:
     return api
 
 
-def build_litestar(services: Services, authenticator: Authenticator) -> Litestar:
+def build_litestar(
+    services: Services, authenticator: Authenticator, pages: Sequence[HTTPRouteHandler]
+) -> Litestar:
     """Everything but the hot path."""
     return Litestar(
-        [handler for resource in RESOURCES for handler in resource.routes(services)],
+        [*(handler for resource in RESOURCES for handler in resource.routes(services)), *pages],
         guards=[authenticator.guard, known_parameters],
         dependencies={
             "key": Provide(provide_key, sync_to_thread=False),

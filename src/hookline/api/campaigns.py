@@ -389,6 +389,7 @@ def _following(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
         summary="List who got it",
     )
     async def recipients(
+        *,
         key: Key,
         campaign_id: str,
         limit: Limit = 50,

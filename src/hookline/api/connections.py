@@ -26,7 +26,7 @@ class ConnectionPatch(Strict, frozen=True, kw_only=True):
     """``credentials`` that are named are replaced, the others stay."""
 
     name: Name | UnsetType = UNSET
-    base_url: str | None | UnsetType = UNSET
+    base_url: str | UnsetType | None = UNSET
     credentials: dict[str, str] | UnsetType = UNSET
 
 

@@ -37,7 +37,7 @@ class ContactPatch(Strict, frozen=True, kw_only=True):
     """
 
     email: str | UnsetType = UNSET
-    phone: str | None | UnsetType = UNSET
+    phone: str | UnsetType | None = UNSET
     attributes: Raw | UnsetType = UNSET
     lists: list[str] | UnsetType = UNSET
     tags: list[str] | UnsetType = UNSET
@@ -223,7 +223,10 @@ def _attributes(raw: bytes) -> dict[str, Any]:
 def _applied(contact: Contact, change: Change) -> Contact:
     """The contact with the change; ApiError 422 where its attributes become too large."""
     stored = cast("dict[str, Any]", cel.from_json(contact.attributes))
-    attributes = cel.to_json(merge_patch(stored, change.attributes))
+    try:
+        attributes = cel.to_json(merge_patch(stored, change.attributes))
+    except (ValueError, RecursionError):
+        raise invalid("/attributes", "attributes are nested too deeply") from None
     if len(attributes) > MAX_ATTRIBUTES:
         raise invalid("/attributes", f"a contact's attributes are at most {MAX_ATTRIBUTES} bytes of JSON")
     return msgspec.structs.replace(contact, attributes=attributes, **change.fields)

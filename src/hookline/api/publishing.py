@@ -142,16 +142,19 @@ def read_events(
     if not many and len(body) > bodies.MAX_BODY:
         raise ApiError(413, f"an event is at most {bodies.MAX_BODY} bytes")
     for place, draft in enumerate(drafts):
-        _check(draft, f"/{place}" if many else "")
+        base = f"/{place}" if many else ""
+        check_texts(draft, base)
+        _check_allowed(draft, base)
+        check_payload(draft, base)
     return drafts, many
 
 
 def _own(body: bytes, source: str) -> tuple[list[EventDraft], bool]:
     body.decode()  # `data` is passed over by the decoder: this looks at its bytes
     if body.lstrip()[:1] != b"[":
-        return [_draft(_one.decode(body), source, "")], False
+        return [to_draft(_one.decode(body), source, "")], False
     events = _bounded(_many.decode(body))
-    return [_draft(event, source, f"/{place}") for place, event in enumerate(events)], True
+    return [to_draft(event, source, f"/{place}") for place, event in enumerate(events)], True
 
 
 def _bounded(events: list[T]) -> list[T]:
@@ -160,7 +163,8 @@ def _bounded(events: list[T]) -> list[T]:
     return events
 
 
-def _draft(event: EventInput, source: str, base: str) -> EventDraft:
+def to_draft(event: EventInput, source: str, base: str) -> EventDraft:
+    """What intake takes; ``source`` stands in where the event names none."""
     try:
         time = None if event.time is None else parse_time(event.time)
     except ValueError as error:
@@ -193,8 +197,8 @@ def _binary(headers: Headers, content_type: str, body: bytes) -> EventDraft:
         raise invalid(f"/{escape(error.name)}", error.detail) from None
 
 
-def _check(draft: EventDraft, base: str) -> None:
-    """ApiError for what cannot be stored, or may not be said with a key."""
+def check_texts(draft: EventDraft, base: str) -> None:
+    """ApiError 422 for texts that are too long, or that no database or header could hold."""
     for name, most in LENGTHS:
         text: str | None = getattr(draft, name)
         pointer = f"{base}/{'id' if name == 'source_id' else name}"
@@ -204,12 +208,20 @@ def _check(draft: EventDraft, base: str) -> None:
             raise invalid(pointer, "this cannot contain control characters")
     if not draft.type.isprintable() or " " in draft.type or "*" in draft.type:
         raise invalid(f"{base}/type", "an event type has no spaces, asterisks or invisible characters")
+
+
+def _check_allowed(draft: EventDraft, base: str) -> None:
+    """ApiError 403 for what only Hookline and its sources may say, so that nobody forges an open."""
     if is_reserved(draft.type):
         detail = f"{draft.type} events come from Hookline and its sources alone"
         raise ApiError(403, detail, [Fault(detail, pointer=f"#{base}/type")])
     if draft.source in OWN_SOURCES or draft.source.startswith("src_"):
         detail = f"the source {draft.source} is Hookline's own"
         raise ApiError(403, detail, [Fault(detail, pointer=f"#{base}/source")])
+
+
+def check_payload(draft: EventDraft, base: str) -> None:
+    """ApiError for data that is no JSON (400), too large (413), or that conditions could not read (422)."""
     if len(draft.data) > bodies.MAX_BODY:
         raise ApiError(413, f"#{base}: an event is at most {bodies.MAX_BODY} bytes")
     try:

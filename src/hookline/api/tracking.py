@@ -1,11 +1,208 @@
-"""Placeholder."""
+"""`/t/…`: pixels, links and unsubscribing; public, and only for tokens that were signed here."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import structlog
+from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
-from hookline.api.services import Services
+from hookline.api.auth import PUBLIC
+from hookline.api.errors import ApiError
+from hookline.api.mail_events import mail_event
+from hookline.mail.sender import SOURCE
+from hookline.model import EventDraft, Message
+from hookline.rules import tokens
+from hookline.rules.ids import new_id
+from hookline.rules.machines import classify_click, classify_open
+from hookline.services import Services
+from hookline.storage import StorageUnavailable
+from hookline.storage.units import SourceIdConflict
+
+log = structlog.get_logger("hookline.tracking")
+
+# A transparent pixel (GIF89a): header, screen of 1 x 1 with two colours, the second transparent, one frame.
+PIXEL = bytes.fromhex(
+    "474946383961 0100 0100 80 00 00 000000 ffffff 21f904 01 0000 01 00"
+    "2c 0000 0000 0100 0100 00 02 02 4c01 00 3b"
+)
+PATIENCE = 2.0
+"""Seconds that a reader waits for the database before he gets his page; the recording goes on."""
+LONGEST_AGENT = 1000
+HEADERS = {
+    "cache-control": "no-store, private",
+    "referrer-policy": "no-referrer",
+    "x-robots-tag": "noindex",
+}
+PAGE_HEADERS = {
+    **HEADERS,
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
+    " frame-ancestors 'none'; base-uri 'none'",
+}
+FETCH = [HttpMethod.GET, HttpMethod.HEAD]
+T = TypeVar("T", bound=tokens.Token)
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto; padding: 0 1.5rem; }}
+button {{ font: inherit; padding: .6rem 1.4rem; cursor: pointer; }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #16181d; color: #e8e8e8; }} }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
+ASK = PAGE.format(
+    title="Unsubscribe?",
+    body='<p>You will get no more of these mails.</p>\n<form method="post">'
+    '<button name="List-Unsubscribe" value="One-Click">Unsubscribe</button></form>',
+)
+DONE = PAGE.format(title="You are unsubscribed", body="<p>You will get no more of these mails.</p>")
+UNKNOWN = PAGE.format(
+    title="Nothing was changed",
+    body="<p>This link is from a test, or from a mail that is no longer known here.</p>",
+)
+
+
+class Tracker:
+    """Records what readers do."""
+
+    def __init__(self, services: Services) -> None:
+        self._storage = services.storage
+        self._intake = services.intake
+        self._key = services.token_key
+        self._open: set[asyncio.Task[None]] = set()
+
+    def read(self, token: str, kind: type[T]) -> T:
+        """ApiError 404 for a token that was not signed here, or for another purpose."""
+        try:
+            return tokens.read(self._key, token, kind)
+        except tokens.BadToken:
+            raise ApiError(404, "this is no address of ours") from None
+
+    async def opened(self, token: tokens.OpenToken, about: dict[str, Any]) -> None:
+        machine, reason = classify_open(about.get("user_agent"))
+        facts = {**about, "machine": machine, "machine_reason": reason}
+        await self._promptly(self._record(token, "email.opened", facts))
+
+    async def clicked(self, token: tokens.ClickToken, about: dict[str, Any]) -> None:
+        machine, reason = classify_click(about.get("user_agent"))
+        facts = {**about, "machine": machine, "machine_reason": reason, "url": token.url, "link": token.link}
+        await self._promptly(self._record(token, "email.clicked", facts))
+
+    async def _record(
+        self, token: tokens.OpenToken | tokens.ClickToken, kind: str, facts: dict[str, Any]
+    ) -> None:
+        try:
+            message = await self._storage.campaigns.message(token.tenant, token.message)
+            if message is not None:
+                await self._intake.accept(token.tenant, [mail_event(kind, SOURCE, message, facts)])
+        except StorageUnavailable:
+            log.warning("storage away, an event of a reader is lost", type=kind, message=token.message)
+        except Exception:  # no fault of ours keeps a reader from his page
+            log.error("an event of a reader is lost", type=kind, message=token.message, exc_info=True)
+
+    async def _promptly(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for work, but not for ever; it is never cut off, because a commit may be under way."""
+        task = asyncio.create_task(work)
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+        await asyncio.wait({task}, timeout=PATIENCE)
+
+    async def unsubscribe(self, token: tokens.UnsubscribeToken, about: dict[str, Any]) -> bool:
+        """Once, however often it is asked for; false when the message is not known."""
+        message = await self._storage.campaigns.message(token.tenant, token.message)
+        if message is None:
+            return False
+        name = f"{message.id}/unsubscribed/{token.list}"
+        try:
+            accepted = await self._intake.accept(token.tenant, _leaving(message, token.list, about, name))
+            repeated = accepted[0].duplicate
+        except SourceIdConflict:  # the same, from another place
+            repeated = True
+        if repeated and not await self._has_left(message, token.list):
+            # Came back on purpose since, and wants to leave again.
+            await self._intake.accept(
+                token.tenant, _leaving(message, token.list, about, f"{name}/{new_id('evt')}")
+            )
+        return True
+
+    async def _has_left(self, message: Message, list_id: str) -> bool:
+        contacts = self._storage.contacts
+        if message.contact is not None and list_id:
+            lists = await contacts.lists_of(message.tenant, message.contact)
+            if lists.get(list_id) == "subscribed":
+                return False
+        kept = await contacts.suppressions(message.tenant, message.address)
+        return any(entry.reason == "unsubscribe" and entry.list in ("", list_id) for entry in kept)
+
+
+def _leaving(message: Message, list_id: str, about: dict[str, Any], name: str) -> list[EventDraft]:
+    facts = {**about, "list": list_id} if list_id else about
+    drafts = [mail_event("email.unsubscribed", SOURCE, message, facts, source_id=name)]
+    if message.contact is not None:
+        drafts.append(mail_event("contact.unsubscribed", SOURCE, message, facts, source_id=f"{name}/contact"))
+    return drafts
+
+
+def _about(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """Who asks, as far as the connection tells."""
+    told = {
+        "ip": request.client.host if request.client else None,
+        "user_agent": request.headers.get("user-agent", "")[:LONGEST_AGENT] or None,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def routes(services: Services) -> list[HTTPRouteHandler]:
-    return []
+    tracker = Tracker(services)
+
+    @route("/t/o/{token:str}", http_method=FETCH, opt=PUBLIC, include_in_schema=False)
+    async def pixel(request: Request[Any, Any, Any], token: str) -> Response[bytes]:
+        found = tracker.read(token, tokens.OpenToken)
+        if request.method == "GET":
+            await tracker.opened(found, _about(request))
+        return Response(PIXEL, media_type="image/gif", headers=HEADERS)
+
+    @route("/t/c/{token:str}", http_method=FETCH, opt=PUBLIC, include_in_schema=False)
+    async def click(request: Request[Any, Any, Any], token: str) -> Response[bytes]:
+        found = tracker.read(token, tokens.ClickToken)
+        if not found.url.lower().startswith(("http://", "https://")):
+            raise ApiError(404, "this is no address of ours")
+        if request.method == "GET":
+            await tracker.clicked(found, _about(request))
+        # What a header cannot hold is escaped; the rest stays as it was written.
+        location = quote(found.url, safe="%/:?#[]@!$&'()*+,;=~|^`{}\\")
+        return Response(
+            b"", status_code=302, media_type="text/plain", headers={**HEADERS, "location": location}
+        )
+
+    @route(
+        "/t/u/{token:str}",
+        http_method=[*FETCH, HttpMethod.POST],
+        opt=PUBLIC,
+        include_in_schema=False,
+        status_code=200,
+    )
+    async def leave(request: Request[Any, Any, Any], token: str) -> Response[str]:
+        """RFC 8058: only a POST unsubscribes, whatever its body; a scanner that follows links does not."""
+        found = tracker.read(token, tokens.UnsubscribeToken)
+        page, status = ASK, 200
+        if request.method == "POST":
+            known = await tracker.unsubscribe(found, _about(request))
+            page, status = (DONE, 200) if known else (UNKNOWN, 404)
+        return Response(page, status_code=status, media_type="text/html", headers=PAGE_HEADERS)
+
+    return [pixel, click, leave]

@@ -47,7 +47,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return int(app(args=list(arguments) or ["--help"], prog_name="hookline", standalone_mode=False) or 0)
     except TyperException as error:
-        print(f"hookline: {error.format_message()}", file=sys.stderr)
+        if text := error.format_message():  # none where the help was shown instead
+            print(f"hookline: {text}", file=sys.stderr)
         return 2
     except (Mistake, StorageUnavailable) as error:
         print(f"hookline: {error}", file=sys.stderr)

@@ -16,6 +16,8 @@ import msgspec
 import typer
 import uvloop
 
+from hookline.model import SECOND
+from hookline.rules.times import format_time
 from hookline.settings import Settings, load, secret_key
 from hookline.storage import Storage, StorageUnavailable, open_storage
 
@@ -160,6 +162,11 @@ def show(headings: Sequence[str], rows: Sequence[Sequence[object]], none: str) -
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for line in texts:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def when(micros: int) -> str:
+    """A time as people read it, to the second, in UTC."""
+    return format_time(micros - micros % SECOND)
 
 
 def read_json(text: str, kind: type[T]) -> T:

@@ -7,9 +7,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from hookline.cli.common import TENANT, Mistake, group, on_database, show
+from hookline.cli.common import TENANT, Mistake, group, on_database, show, when
 from hookline.model import Attempt, State
-from hookline.rules.times import format_time
 from hookline.storage import Storage
 
 app = group("deliveries", "Deliveries: list them, show one with its attempts.")
@@ -30,7 +29,7 @@ async def list_deliveries(
         TENANT, limit=limit, hook=hook, event=event, campaign=campaign, state=state
     )
     rows = [
-        (format_time(d.created_at), d.kind, d.state, d.attempts, d.error, d.address or d.event, d.id)
+        (when(d.created_at), d.kind, d.state, d.attempts, d.error, d.address or d.event, d.id)
         for d in found
     ]
     show(
@@ -57,7 +56,7 @@ async def show_delivery(
         "event": found.event,
         "contact": found.contact,
         "address": found.address,
-        "next attempt": None if found.next_at is None else format_time(found.next_at),
+        "next attempt": None if found.next_at is None else when(found.next_at),
     }
     for name, value in facts.items():
         if value is not None:
@@ -70,7 +69,7 @@ def _show_attempt(attempt: Attempt) -> None:
     took = (attempt.finished_at - attempt.started_at) / 1000
     said = " ".join(str(part) for part in (attempt.error, attempt.status) if part is not None)
     print(
-        f"\nattempt {attempt.number}, {format_time(attempt.started_at)}, {took:.0f} ms: {attempt.outcome} {said}"
+        f"\nattempt {attempt.number}, {when(attempt.started_at)}, {took:.0f} ms: {attempt.outcome} {said}"
     )
     if attempt.detail:
         print(f"  {attempt.detail}")

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from hookline.cli.common import TENANT, group, mistakes, on_app, on_database, read_json, show
+from hookline.cli.common import TENANT, group, mistakes, on_app, on_database, read_json, show, when
 from hookline.model import Verdict
-from hookline.rules.times import format_time
 from hookline.storage import Storage
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ async def list_events(
 ) -> None:
     """List events, newest first."""
     found = await storage.events.page(TENANT, limit=limit, type=type, subject=subject)
-    rows = [(format_time(e.time), e.type, e.subject, _verdicts(e.verdicts), e.id) for e in found]
+    rows = [(when(e.time), e.type, e.subject, _verdicts(e.verdicts), e.id) for e in found]
     show(("TIME", "TYPE", "SUBJECT", "HOOKS", "ID"), rows, "There are no such events.")
 
 

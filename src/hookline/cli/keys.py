@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from hookline.cli.common import TENANT, Mistake, group, on_database, show
+from hookline.cli.common import TENANT, Mistake, group, on_database, show, when
 from hookline.clock import RealClock
 from hookline.rules.keys import RANDOM_BYTES, Scope, digest, new_key
-from hookline.rules.times import format_time
 from hookline.storage import Storage
 
 app = group("keys", "API keys: make, list and revoke them.")
@@ -44,7 +43,7 @@ async def create(
 async def list_keys(storage: Storage) -> None:
     """List the keys, newest first."""
     rows = [
-        (key.id, key.scope, format_time(key.created_at), "revoked" if key.revoked_at else "valid", key.name)
+        (key.id, key.scope, when(key.created_at), "revoked" if key.revoked_at else "valid", key.name)
         for key in await storage.access.page_of_keys(TENANT, limit=250)
     ]
     show(("ID", "SCOPE", "CREATED", "STATE", "NAME"), rows, "There are no keys yet.")

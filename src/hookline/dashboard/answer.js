@@ -4,17 +4,17 @@ import { errorWords } from "./words.js";
 
 /** A test's outcome, as the API gives it, in words: the status, the time, and what the receiver wrote back. */
 export function outcomePanel(outcome) {
-  const good = outcome.outcome === "ok";
+  const good = outcome.ok;
   const took = outcome.response?.total_ms;
   const head = [
-    outcome.status ? `Status ${outcome.status}` : "No answer",
+    outcome.status ? `status ${outcome.status}` : "no answer",
     took === undefined || took === null ? null : `${Math.max(1, Math.round(took))} ms`,
   ].filter(Boolean);
   const body = outcome.response?.body;
   return element(
     "div",
     { class: `answer ${good ? "good" : "bad"}` },
-    element("p", { class: "verdict" }, good ? "The receiver took it. " : "The receiver did not take it. ", head.join(", ")),
+    element("p", { class: "verdict" }, `The receiver ${good ? "took it" : "did not take it"}: ${head.join(", ")}.`),
     good ? null : element("p", {}, errorWords(outcome.error) ?? ""),
     !good && outcome.detail ? element("p", { class: "detail" }, outcome.detail) : null,
     body ? element("pre", { tabindex: "0", "aria-label": "The receiver's answer" }, body) : null,

@@ -50,7 +50,7 @@ function eventRow(event, toggle) {
       click: ({ currentTarget }) => toggle(id, currentTarget, trace),
     },
     element("span", { class: `dot ${eventTone(type)}`, "aria-hidden": "true" }),
-    element("span", { class: "what" }, eventName(type) + (data?.machine === true ? " by a machine" : "")),
+    element("span", { class: "what" }, eventName(type) + (data?.machine === true ? " (machine)" : "")),
     element("span", { class: "who" }, subject ?? ""),
     element("time", { datetime: time, title: when.full }, when.short),
   );

@@ -12,7 +12,7 @@ const FIELDS = [
 ];
 
 /** `added(hook)` is called when one was saved; `failed(error)` handles what is no fault of the form. */
-export function createForm(api, examples, { added, failed }) {
+export function createForm(api, { added, failed }) {
   const boxes = SEVEN.map(tick);
   byId("ticks").replaceChildren(...boxes.map(({ node }) => node));
   byId("example").replaceChildren(...SEVEN.map(({ type, name }) => element("option", { value: type }, name)));
@@ -39,9 +39,8 @@ export function createForm(api, examples, { added, failed }) {
 
   const sendTest = () =>
     attempt(async () => {
-      const type = byId("example").value;
       answer.replaceChildren(element("p", { class: "muted" }, "Sending…"));
-      const outcome = await api("POST", "/hooks/test", { hook: hook([type]), event: examples(type) });
+      const outcome = await api("POST", "/hooks/test", { hook: hook([byId("example").value]) });
       answer.replaceChildren(outcomePanel(outcome));
     }).finally(() => answer.querySelector(".muted")?.remove());
 

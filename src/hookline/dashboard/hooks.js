@@ -8,7 +8,7 @@ const SHOWN = 20;
 const DELIVERIES = 5;
 
 /** `refresh()` reads and shows them; `failed(error)` handles what is no answer to a button. */
-export function createHooks(api, examples, { failed }) {
+export function createHooks(api, { failed }) {
   const list = liveList(byId("hooks"), ({ hook }) => hook.id, (row) => hookRow(row, act));
   byId("hooks").replaceChildren();
 
@@ -30,10 +30,9 @@ export function createHooks(api, examples, { failed }) {
     row.say(null);
     try {
       if (name === "test") {
-        const type = hook.on.find((pattern) => !pattern.includes("*")) ?? "email.opened";
-        row.say(outcomePanel(await api("POST", `${path}/test`, { event: examples(type) })));
+        row.say(outcomePanel(await api("POST", `${path}/test`, {})));
       } else if (name === "switch") {
-        await api("PATCH", path, { enabled: !isOn(hook) });
+        await api("PATCH", path, { enabled: !hook.enabled });
       } else if (await confirmed(hook)) {
         await api("DELETE", path);
       }
@@ -46,8 +45,6 @@ export function createHooks(api, examples, { failed }) {
 
   return { refresh };
 }
-
-const isOn = (hook) => hook.enabled && !hook.disabled_reason;
 
 function summary(webhooks, others) {
   const none = "None yet. Fill in the form above to add the first.";
@@ -62,7 +59,7 @@ function hookRow(first, act) {
   const badge = element("span");
   const url = element("p", { class: "url" });
   const words = element("p", { class: "muted" });
-  const reason = element("p", { class: "error" });
+  const reason = element("p", { class: "muted" });
   const deliveries = element("ul", { class: "deliveries" });
   const answer = element("div", { role: "status" });
   const row = { hook: first.hook, say: (panel) => answer.replaceChildren(...(panel ? [panel] : [])) };
@@ -82,7 +79,7 @@ function hookRow(first, act) {
 
   const update = ({ hook, deliveries: last }) => {
     row.hook = hook;
-    const on = isOn(hook);
+    const on = hook.enabled;
     setText(title, hook.name || hook.do.url);
     title.classList.toggle("url", !hook.name);
     setText(url, hook.name ? hook.do.url : "");
@@ -90,7 +87,7 @@ function hookRow(first, act) {
     setText(badge, on ? "On" : "Off");
     badge.className = `badge ${on ? "good" : "warn"}`;
     setText(words, `Listens for: ${hook.on.map(patternName).join(", ")}`);
-    setText(reason, hook.disabled_reason ? `Hookline switched it off: ${hook.disabled_reason}` : "");
+    setText(reason, hook.disabled_reason ? `It is off: ${hook.disabled_reason}.` : "");
     setText(power, on ? "Switch off" : "Switch on");
     for (const [control, verb] of [[test, "Send test to"], [power, on ? "Switch off" : "Switch on"], [remove, "Delete"]]) {
       control.setAttribute("aria-label", `${verb} ${hook.name || hook.do.url}`);

@@ -39,9 +39,9 @@ async function signIn(key) {
   if (!looksLikeKey(key)) return leave("That is no API key: one begins with hl_.");
   const api = createApi(key);
   try {
-    const [campaigns, types] = await Promise.all([api("GET", "/campaigns?limit=50"), api("GET", "/event-types")]);
+    const campaigns = await api("GET", "/campaigns?limit=50");
     sessionStorage.setItem(STORE, key);
-    current = createSession(api, campaigns.data, types.data);
+    current = createSession(api, campaigns.data);
   } catch (error) {
     return leave(error.status === 401 ? UNKNOWN_KEY : error.message);
   }
@@ -63,7 +63,7 @@ function leave(why) {
   byId("key").focus();
 }
 
-function createSession(api, campaigns, types) {
+function createSession(api, campaigns) {
   const session = { open: true };
   session.failed = (error) => {
     if (!session.open) return undefined;
@@ -72,15 +72,11 @@ function createSession(api, campaigns, types) {
     return pulse(error.status ? `Trying again: ${error.message}` : "Not reachable, trying again", "lost");
   };
   const { failed } = session;
-  const examples = (type) => {
-    const { subject, data } = types.find(({ name }) => name === type)?.example ?? { data: {} };
-    return { type, subject, data };
-  };
   const figures = createFigures();
   const picker = createPicker(figures, () => session.refresh(true).catch(failed));
-  const hooks = createHooks(api, examples, { failed });
+  const hooks = createHooks(api, { failed });
   const events = createEvents(api, { failed });
-  createForm(api, examples, { added: hooks.refresh, failed });
+  createForm(api, { added: hooks.refresh, failed });
   picker.offer(campaigns);
 
   session.refresh = async (slow) => {

@@ -223,7 +223,7 @@ def build(
     bodies = (("plain", rendered.text), ("html", rendered.html))
     parts = [mime.text_part(subtype, body) for subtype, body in bodies if body is not None]
     content = parts[0] if len(parts) == 1 else mime.alternative(parts)
-    return "".join(head).encode("ascii") + content + b"\r\n"
+    return "".join(head).encode("ascii") + content.removesuffix(b"\r\n") + b"\r\n"
 
 
 def _compile(field: str, source: str, known: Collection[str], *, html: bool = False) -> Template:

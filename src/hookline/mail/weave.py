@@ -67,13 +67,18 @@ def weave_text(source: str, *, clicks: bool, footer: bool, first: int) -> Woven:
 def _insert(source: str, links: list[tuple[int, int]], first: int, end: int, added: str) -> Woven:
     pieces, position = [], 0
     for index, (start, stop) in enumerate(links, first):
-        pieces += [source[position:start], f"{{% set {URL} %}}", source[start:stop], "{% endset %}"]
-        pieces.append(f"{{{{ {CLICK}({URL}, {index}) }}}}")
+        pieces += [_closed(source[position:start]), f"{{% set {URL} %}}", _closed(source[start:stop])]
+        pieces.append(f"{{% endset %}}{{{{ {CLICK}({URL}, {index}) }}}}")
         position = stop
     if end < position:  # the closing tag stands before the last link: a page after the page
         end = len(source)
-    pieces += [source[position:end], added, source[end:]]
+    pieces += [_closed(source[position:end]), added, source[end:]]
     return Woven("".join(pieces), tuple(source[start:stop] for start, stop in links))
+
+
+def _closed(text: str) -> str:
+    """The text, such that its last character does not become one with the template syntax put behind it."""
+    return text[:-1] + "{{ '{' }}" if text.endswith("{") else text
 
 
 def _masked(source: str) -> str:

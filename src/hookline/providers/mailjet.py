@@ -66,6 +66,7 @@ REASONS = {
 RELATED = {"content": "content", "spam": "spam", "system": "system"}
 
 LAST_SECOND = 253_402_300_799  # of the year 9999
+LONGEST_ADDRESS = 320  # characters: 64, @, 255 (RFC 5321, 4.5.3.1)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,50}", re.ASCII)
 
 
@@ -96,18 +97,18 @@ def _event(place: int, raw: bytes, event: Mapping[str, Any]) -> ParsedEvent:
         raise ValueError(f"event {place} has no `event`, a text such as open")
     if name not in TYPES:
         kind = name if _NAME.fullmatch(name) else "unknown"
-        return ParsedEvent(type=f"{NAME}.{kind}", raw=raw, id=digest(event), email=_text(email))
+        return ParsedEvent(type=f"{NAME}.{kind}", raw=raw, id=digest(event), email=_address(email))
     if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= LAST_SECOND:
         raise ValueError(f"event {place} ({name}) has no `time`, the seconds since 1970 as a whole number")
-    if not isinstance(email, str) or not email:
-        raise ValueError(f"event {place} ({name}) has no `email`")
+    if _address(email) is None:
+        raise ValueError(f"event {place} ({name}) has no `email`, an address")
     custom = event.get("CustomID")
     message = custom if isinstance(custom, str) and is_id(custom, "dlv") else None
     return ParsedEvent(
         type="email.delivered" if name == "sent" and message else TYPES[name],
         raw=raw,
         id=digest(event),
-        email=email,
+        email=_address(email),
         time=seconds * SECOND,
         message=message,
         facts=_facts(name, event),
@@ -139,6 +140,11 @@ def _reason(event: Mapping[str, Any]) -> str:
     """Why, as a word of the closed list."""
     related, error = _text(event.get("error_related_to")) or "", _text(event.get("error")) or ""
     return REASONS.get((related, error)) or RELATED.get(related, "other")
+
+
+def _address(value: object) -> str | None:
+    text = _text(value)
+    return text if text and len(text) <= LONGEST_ADDRESS and text.isprintable() else None
 
 
 def _text(value: object) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from hookline.rules import cel
+from hookline.rules import cel, payload
 
 
 class Incoming(Struct, frozen=True):
@@ -57,6 +57,10 @@ def split(body: bytes) -> list[tuple[bytes, dict[str, Any]]]:
     for place, (piece, value) in enumerate(zip(pieces, values, strict=True)):
         if not isinstance(value, dict):
             raise ValueError(f"event {place} is not a JSON object")
+        try:
+            payload.check_depth(bytes(piece), value)
+        except ValueError as error:
+            raise ValueError(f"event {place}: {error}") from None
         found.append((bytes(piece), value))
     return found
 

@@ -13,6 +13,11 @@ def check(raw: bytes) -> None:
         value = cel.from_json(raw)
     except UnicodeDecodeError:
         raise ValueError("this is not UTF-8") from None
+    check_depth(raw, value)
+
+
+def check_depth(raw: bytes, value: object) -> None:
+    """ValueError where the JSON text ``raw``, which means ``value``, is nested too deeply."""
     # Each level costs a bracket, so that few brackets spare the walk.
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and depth(value) > MAX_DEPTH:
         raise ValueError(f"this is nested deeper than {MAX_DEPTH} arrays and objects")

@@ -85,8 +85,9 @@ def compile(source: str, variables: Collection[str], *, html: bool, limit: int =
         if not environment.eval_expr(f"name is {kind}", name=word.text):
             raise error_at(source, word.start, f"unknown {kind} {word.text!r}")
     names = frozenset(mentioned) - _FUNCTIONS
-    for unknown in sorted(names.difference(variables)):
-        raise _unknown(source, unknown, variables)
+    for mentioned_name in sorted(names):
+        if mentioned_name not in variables:
+            raise _unknown(source, mentioned_name, variables)
     return Template(source, names, environment, name)
 
 

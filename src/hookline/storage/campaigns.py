@@ -158,6 +158,17 @@ class Campaigns:
 
         return await self._db.read(plan)
 
+    async def recipient_count(self, tenant: str, campaign: str) -> int:
+        """How many contacts have a delivery of the campaign."""
+
+        def plan() -> Plan[int]:
+            rows = yield Sql(
+                "SELECT COUNT(*) FROM deliveries WHERE tenant = ? AND campaign = ?", (tenant, campaign)
+            )
+            return cast("int", rows[0][0])
+
+        return await self._db.read(plan)
+
     async def message(self, tenant: str, message: str) -> Message | None:
         def plan() -> Plan[Message | None]:
             rows = yield Sql(

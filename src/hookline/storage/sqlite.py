@@ -1,7 +1,9 @@
-"""SQLite by the standard library: one writer thread with group commit, readers on snapshots of their own.
+"""SQLite by the standard library: one writer with group commit, readers on snapshots of their own.
 
 The writer takes whatever queued up during its last commit as one transaction, each plan behind a
-savepoint, so that a thousand callers share one fsync and one failing plan undoes only itself.
+savepoint, so that a thousand callers share one fsync and one failing plan undoes only itself. Statements
+run on the event loop, a few microseconds each; only the commit, which waits for the disk, has a thread:
+a writer thread of its own would hand the interpreter's lock back and forth at every statement.
 ``synchronous=FULL`` with WAL means that a commit that was answered survives a power cut.
 """
 
@@ -10,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -25,15 +27,14 @@ T = TypeVar("T")
 MAX_GROUP = 256
 WAL_PAGES = 8192  # about 32 MB of 4 KiB pages, then the writer checkpoints it itself
 CHECK_WAL_EVERY = 64
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT)
 
 
 class _Job:
-    __slots__ = ("error", "future", "loop", "plan", "result")
+    __slots__ = ("error", "future", "plan", "result")
 
-    def __init__(
-        self, plan: Callable[[], Plan[Any]], loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
-    ) -> None:
-        self.plan, self.loop, self.future = plan, loop, future
+    def __init__(self, plan: Callable[[], Plan[Any]], future: asyncio.Future[Any]) -> None:
+        self.plan, self.future = plan, future
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -80,13 +81,15 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, readers: int = 4) -> None:
         self._path = path
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         path.touch(mode=0o600, exist_ok=True)
         self._writer = self._connect()
         self._writer.execute("PRAGMA wal_autocheckpoint=0")
+        # The loop never waits for another process's lock: it is asked for again a moment later.
+        self._writer.execute("PRAGMA busy_timeout=0").fetchall()
         self._commits = 0
-        self._thread = threading.Thread(target=self._write_loop, name="hookline-sqlite", daemon=True)
-        self._thread.start()
+        self._jobs: deque[_Job] = deque()
+        self._pump: asyncio.Task[None] | None = None
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="hookline-sqlite-commit")
         self._local = threading.local()
         self._reader_connections: list[sqlite3.Connection] = []
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="hookline-sqlite-read")
@@ -107,9 +110,10 @@ class SqliteDatabase:
         return connection
 
     async def run(self, plan: Callable[[], Plan[T]]) -> T:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(plan, loop, future))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._jobs.append(_Job(plan, future))
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._write())
         return await future
 
     async def read(self, plan: Callable[[], Plan[T]]) -> T:
@@ -130,43 +134,47 @@ class SqliteDatabase:
         except sqlite3.OperationalError as error:
             raise StorageUnavailable(str(error)) from error
 
-    def _write_loop(self) -> None:
-        while (first := self._jobs.get()) is not None:
-            group = [first]
-            last = False
-            with contextlib.suppress(queue.Empty):
-                while len(group) < MAX_GROUP:
-                    job = self._jobs.get_nowait()
-                    if job is None:
-                        last = True
-                        break
-                    group.append(job)
-            self._commit(group)
-            _answer(group)
-            if last:
-                return
-
-    def _commit(self, group: list[_Job]) -> None:
-        connection = self._writer
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            for job in group:
-                connection.execute("SAVEPOINT job")
-                try:
-                    job.result = _drive(connection, job.plan())
-                except Exception as error:  # noqa: BLE001 - whatever a plan raises belongs to its caller
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._jobs:
+            group = [self._jobs.popleft() for _ in range(min(MAX_GROUP, len(self._jobs)))]
+            try:
+                await self._begin()
+                for job in group:
+                    self._perform(job)
+                await loop.run_in_executor(self._committer, self._commit)
+            except sqlite3.Error as error:
+                # The transaction as a whole failed (disk full, locked): nobody's work was stored.
+                with contextlib.suppress(sqlite3.Error):
+                    if self._writer.in_transaction:
+                        self._writer.execute("ROLLBACK")
+                for job in group:
                     job.error = _translate(error)
-                    connection.execute("ROLLBACK TO job")
-                connection.execute("RELEASE job")
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            # The transaction as a whole failed (disk full, locked): nobody's work was stored.
-            with contextlib.suppress(sqlite3.Error):
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-            for job in group:
-                job.error = _translate(error)
-            return
+            _answer(group)
+
+    async def _begin(self) -> None:
+        for pause in (*(0.001 * 2**n for n in range(7)), *[0.1] * 98):
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in BUSY:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return
+        self._writer.execute("BEGIN IMMEDIATE")
+
+    def _perform(self, job: _Job) -> None:
+        self._writer.execute("SAVEPOINT job")
+        try:
+            job.result = _drive(self._writer, job.plan())
+        except Exception as error:  # noqa: BLE001 - whatever a plan raises belongs to its caller
+            job.error = _translate(error)
+            self._writer.execute("ROLLBACK TO job")
+        self._writer.execute("RELEASE job")
+
+    def _commit(self) -> None:
+        self._writer.execute("COMMIT")
         self._commits += 1
         if self._commits % CHECK_WAL_EVERY == 0:
             self._checkpoint()
@@ -178,8 +186,9 @@ class SqliteDatabase:
                 self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     async def close(self) -> None:
-        self._jobs.put(None)
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        while self._pump is not None and not self._pump.done():
+            await asyncio.wait([self._pump])
+        self._committer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
         for connection in [*self._reader_connections, self._writer]:
             connection.close()
@@ -194,16 +203,7 @@ def _translate(error: BaseException) -> BaseException:
 
 
 def _answer(group: list[_Job]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
     for job in group:
-        by_loop.setdefault(job.loop, []).append(job)
-    for loop, jobs in by_loop.items():
-        with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_resolve, jobs)
-
-
-def _resolve(jobs: list[_Job]) -> None:
-    for job in jobs:
         if job.future.done():
             continue
         if job.error is not None:

@@ -1,0 +1,68 @@
+"""What a hook has to be before it is saved: everything it names exists, everything it says compiles."""
+
+from __future__ import annotations
+
+from hookline.actions import compile_hook
+from hookline.actions.work import CompiledHook, Invalid
+from hookline.api.errors import invalid
+from hookline.api.hook_view import HIDDEN
+from hookline.model import ContactAction, Hook, SlackAction, SmsAction, WebhookAction
+from hookline.net.targets import TargetRefused
+from hookline.rules import signing
+from hookline.rules.catalogue import known_types
+from hookline.rules.matching import check_pattern
+from hookline.services import Services
+
+
+async def checked(services: Services, hook: Hook, base: str = "") -> CompiledHook:
+    """The hook, compiled. ApiError 422, with a pointer below ``base``, for one that could not work."""
+    spec = hook.spec
+    for place, pattern in enumerate(spec.on):
+        try:
+            check_pattern(pattern, known_types())
+        except ValueError as error:
+            raise invalid(f"{base}/on/{place}", str(error)) from None
+    action = spec.do
+    if isinstance(action, WebhookAction | SlackAction):
+        check_url(services, action.url, f"{base}/do/url")
+    if spec.secret is not None:
+        _check_secret(spec.secret, isinstance(action, WebhookAction), f"{base}/secret")
+    if isinstance(action, WebhookAction) and HIDDEN in action.headers.values():
+        raise invalid(f"{base}/do/headers", f"{HIDDEN} stands for a value that is not shown; write the value itself")
+    try:
+        compiled = compile_hook(hook)
+    except Invalid as error:
+        raise invalid(base + error.pointer, error.detail) from None
+    if isinstance(action, SmsAction):
+        connection = await services.storage.access.connection(hook.tenant, action.connection)
+        if connection is None or connection.kind != "twilio":
+            raise invalid(f"{base}/do/connection", f"there is no connection {action.connection} that sends SMS")
+    if isinstance(action, ContactAction):
+        await _check_lists(services, hook.tenant, action, base)
+    return compiled
+
+
+def check_url(services: Services, url: str, pointer: str) -> None:
+    """ApiError 422 for a URL that no request would ever be sent to."""
+    if url.endswith("/" + HIDDEN):
+        raise invalid(pointer, "this is a URL as it is shown, without its secret; write the URL itself")
+    try:
+        services.http.check(url)
+    except TargetRefused as error:
+        raise invalid(pointer, str(error)) from None
+
+
+def _check_secret(secret: str, is_webhook: bool, pointer: str) -> None:
+    if not is_webhook:
+        raise invalid(pointer, "only webhooks are signed, so only they have a secret")
+    try:
+        signing.parse_secret(secret)
+    except ValueError as error:
+        raise invalid(pointer, str(error)) from None
+
+
+async def _check_lists(services: Services, tenant: str, action: ContactAction, base: str) -> None:
+    for field, names in (("subscribe", action.subscribe), ("unsubscribe", action.unsubscribe)):
+        for place, name in enumerate(names):
+            if await services.storage.contacts.list_named(tenant, name) is None:
+                raise invalid(f"{base}/do/{field}/{place}", f"there is no list {name}")

@@ -1,0 +1,99 @@
+"""A hook as it is shown, without its secrets, and how what was shown comes back in a patch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from hookline.actions.slack import masked
+from hookline.actions.webhook import SHOWN_AS_SECRET
+from hookline.model import Action, Hook, HookInput, Limit, Retry, SlackAction, WebhookAction
+from hookline.api.merging import merge_patch
+from hookline.rules.times import format_time
+
+HIDDEN = "…"
+
+
+class HookShown(Struct, kw_only=True):
+    """``disabled_reason`` says why Hookline or a user switched it off. Secrets are shown as ``…``."""
+
+    id: str
+    name: str
+    on: list[str]
+    if_: str | None = msgspec.field(name="if")
+    limit: Limit | None
+    do: Action
+    retry: Retry
+    enabled: bool
+    disabled_reason: str | None
+    metadata: dict[str, str]
+    created_at: str
+    updated_at: str
+
+
+class HookMade(HookShown, kw_only=True):
+    """``secret`` is the signing secret of a webhook: see also ``GET /v1/hooks/{id}/secret``."""
+
+    secret: str | None
+
+
+def fields(hook: Hook) -> dict[str, Any]:
+    """The fields of ``HookShown``."""
+    spec = hook.spec
+    return {
+        "id": hook.id,
+        "name": spec.name,
+        "on": spec.on,
+        "if_": spec.if_,
+        "limit": _whole(spec.limit) if spec.limit else None,
+        "do": {"kind": spec.do.__struct_config__.tag, **_whole(_masked(spec.do))},
+        "retry": _whole(spec.retry),
+        "enabled": is_on(hook),
+        "disabled_reason": hook.disabled_reason,
+        "metadata": spec.metadata,
+        "created_at": format_time(hook.created_at),
+        "updated_at": format_time(hook.updated_at),
+    }
+
+
+def is_on(hook: Hook) -> bool:
+    return hook.spec.enabled and hook.disabled_reason is None
+
+
+def shown(hook: Hook) -> HookShown:
+    return HookShown(**fields(hook))
+
+
+def _whole(struct: Struct) -> dict[str, Any]:
+    """A struct with its defaults, which are left out where it is stored."""
+    return {field.encode_name: getattr(struct, field.name) for field in msgspec.structs.fields(struct)}
+
+
+def _masked(action: Action) -> Action:
+    if isinstance(action, SlackAction):
+        return msgspec.structs.replace(action, url=masked(action.url))
+    if isinstance(action, WebhookAction):
+        return msgspec.structs.replace(action, headers=_masked_headers(action.headers))
+    return action
+
+
+def _masked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: HIDDEN if name.lower() in SHOWN_AS_SECRET else value for name, value in headers.items()}
+
+
+def patched(spec: HookInput, patch: Mapping[str, Any]) -> Any:
+    """A spec with a merge patch, as plain values. What comes back masked, as it was shown, stays as it is."""
+    merged = merge_patch(msgspec.to_builtins(spec), patch)
+    do, action = merged.get("do"), spec.do
+    if not isinstance(do, dict):
+        return merged
+    if isinstance(action, SlackAction) and do.get("url") == masked(action.url):
+        do["url"] = action.url
+    if isinstance(action, WebhookAction) and isinstance(do.get("headers"), dict):
+        for name, value in do["headers"].items():
+            if value == HIDDEN and name in action.headers:
+                do["headers"][name] = action.headers[name]
+    return merged

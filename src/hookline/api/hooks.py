@@ -1,0 +1,192 @@
+"""`/v1/hooks`: on these events, if this holds, do that."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any
+
+import msgspec
+from litestar import delete, get, patch, post
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+from msgspec.structs import replace
+
+from hookline.api.auth import MANAGE
+from hookline.api.bodies import convert
+from hookline.api.errors import invalid, not_found
+from hookline.api.hook_rules import checked
+from hookline.api.hook_view import HookMade, HookShown, fields, is_on, patched, shown
+from hookline.api.paging import After, Limit, Page, page_of, place_of
+from hookline.api.trying import (
+    TrialInput,
+    TrialOutcome,
+    UnsavedTrialInput,
+    event_for,
+    outcome_shown,
+    redirected,
+    try_out,
+)
+from hookline.model import EventDraft, Hook, HookInput, Key, WebhookAction
+from hookline.rules import signing
+from hookline.rules.ids import new_id
+from hookline.services import Services
+
+TAGS = ["Hooks"]
+SWITCHED_OFF = "a user switched the hook off"
+
+
+class Secret(Struct, frozen=True):
+    secret: str
+
+
+def routes(services: Services) -> list[HTTPRouteHandler]:
+    desk = _Desk(services)
+
+    @post("/v1/hooks", tags=TAGS, operation_id="createHook", summary="Make a hook")
+    async def create(key: Key, data: HookInput) -> HookMade:
+        """It counts for the next event. The answer has the secret that a webhook is signed with."""
+        hook = await desk.create(key.tenant, data)
+        return HookMade(**fields(hook), secret=hook.secrets[0] if hook.secrets else None)
+
+    @get("/v1/hooks", tags=TAGS, operation_id="listHooks", summary="List hooks")
+    async def index(key: Key, limit: Limit = 50, after: After = None) -> Page[HookShown]:
+        found = await services.storage.hooks.page(key.tenant, limit=limit + 1, before=place_of(after))
+        return page_of(found, limit, shown)
+
+    @get("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="getHook", summary="A hook")
+    async def one(key: Key, hook_id: str) -> HookShown:
+        return shown(await desk.get(key.tenant, hook_id))
+
+    @patch("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="changeHook", summary="Change a hook")
+    async def change(key: Key, hook_id: str, data: dict[str, Any]) -> HookShown:
+        """A merge patch (RFC 7396): what is not named stays, `null` removes. It counts for the next event.
+
+        Switching a hook off holds what it still owes.
+        """
+        return shown(await desk.change(key.tenant, hook_id, data))
+
+    @delete("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="deleteHook", summary="Delete a hook")
+    async def remove(key: Key, hook_id: str) -> None:
+        """What it still owes is cancelled."""
+        await desk.delete(key.tenant, hook_id)
+
+    @get(
+        "/v1/hooks/{hook_id:str}/secret", opt=MANAGE, tags=TAGS, operation_id="getHookSecret",
+        summary="The signing secret of a webhook",
+    )  # fmt: skip
+    async def secret(key: Key, hook_id: str) -> Secret:
+        hook = await desk.get(key.tenant, hook_id)
+        if not hook.secrets:
+            raise not_found("secret of", hook_id)
+        return Secret(hook.secrets[0])
+
+    @post(
+        "/v1/hooks/{hook_id:str}/test", status_code=200, tags=TAGS, operation_id="testHook",
+        summary="Try a hook now",
+    )  # fmt: skip
+    async def test(key: Key, hook_id: str, data: TrialInput) -> TrialOutcome:
+        """Its action is performed, whatever its condition says; no delivery is made, no limit spent."""
+        return await desk.test(await desk.get(key.tenant, hook_id), data)
+
+    @post(
+        "/v1/hooks/test", status_code=200, tags=TAGS, operation_id="testUnsavedHook",
+        summary="Try a hook that is not saved yet",
+    )  # fmt: skip
+    async def test_unsaved(key: Key, data: UnsavedTrialInput) -> TrialOutcome:
+        """As with a saved one. A webhook is signed with the secret that it brings, or one that nobody knows."""
+        return await desk.test(desk.make(key.tenant, data.hook), data, "/hook")
+
+    return [create, index, one, change, remove, secret, test, test_unsaved]
+
+
+class _Desk:
+    """What can be done with hooks. Changes go one after another, for each reads what it changes."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._hooks = services.storage.hooks
+        self._turn = asyncio.Lock()
+
+    def make(self, tenant: str, spec: HookInput) -> Hook:
+        """A new hook, not stored yet. Its ``spec`` still has the secret that the user brought."""
+        now = self._services.clock.now()
+        return Hook(
+            tenant=tenant, id=new_id("hook"), spec=spec, secrets=_secrets(spec, ()), created_at=now, updated_at=now
+        )
+
+    async def get(self, tenant: str, name: str) -> Hook:
+        hook = await self._hooks.get(tenant, name)
+        if hook is None:
+            raise not_found("hook", name)
+        return hook
+
+    async def create(self, tenant: str, spec: HookInput) -> Hook:
+        hook = self.make(tenant, spec)
+        await checked(self._services, hook)
+        return await self._put(hook)
+
+    async def change(self, tenant: str, name: str, patch: dict[str, Any]) -> Hook:
+        if "secret" in patch and patch["secret"] is None:
+            raise invalid("/secret", "a webhook always has a secret; give another one")
+        async with self._turn:
+            before = await self.get(tenant, name)
+            spec = convert(patched(before.spec, patch), HookInput)
+            reason = None if patch.get("enabled") is True else before.disabled_reason
+            after = replace(
+                before,
+                spec=spec,
+                secrets=_secrets(spec, before.secrets),
+                disabled_reason=reason,
+                updated_at=self._services.clock.now(),
+            )
+            await checked(self._services, after)
+            after = await self._put(after)
+            if not spec.enabled and before.disabled_reason is None:
+                await self._hooks.hold(tenant, name, SWITCHED_OFF, after.updated_at)
+                after = await self.get(tenant, name)
+        self._services.intake.forget_config()
+        await self._tell(before, after)
+        return after
+
+    async def _put(self, hook: Hook) -> Hook:
+        stored = await self._hooks.put(replace(hook, spec=replace(hook.spec, secret=None)))
+        self._services.intake.forget_config()
+        return stored
+
+    async def _tell(self, before: Hook, after: Hook) -> None:
+        if is_on(before) == is_on(after):
+            return
+        on = is_on(after)
+        data = {"hook": after.id} if on else {"hook": after.id, "reason": after.disabled_reason}
+        draft = EventDraft(
+            type="hook.enabled" if on else "hook.disabled",
+            source="hookline",
+            subject=after.id,
+            data=msgspec.json.encode(data),
+        )
+        await self._services.intake.accept(after.tenant, [draft])
+
+    async def delete(self, tenant: str, name: str) -> None:
+        async with self._turn:
+            if not await self._hooks.delete(tenant, name, self._services.clock.now()):
+                raise not_found("hook", name)
+        self._services.intake.forget_config()
+
+    async def test(self, hook: Hook, asked: TrialInput | UnsavedTrialInput, base: str = "") -> TrialOutcome:
+        spec = replace(hook.spec, enabled=True)
+        await checked(self._services, replace(hook, spec=spec), base)
+        if asked.to is not None:
+            spec = replace(spec, do=redirected(self._services, spec.do, asked.to))
+        event = await event_for(self._services, hook, asked)
+        compiled = await checked(self._services, replace(hook, spec=spec, disabled_reason=None), base)
+        return outcome_shown(await try_out(self._services, compiled, event))
+
+
+def _secrets(spec: HookInput, before: tuple[str, ...]) -> tuple[str, ...]:
+    """The signing secrets of a hook: the user's own, else those it has, else a new one."""
+    if not isinstance(spec.do, WebhookAction):
+        return ()
+    if spec.secret is not None:
+        return (spec.secret,)
+    return before or (signing.new_secret(secrets.token_bytes(32)),)
