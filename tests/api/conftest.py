@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import pytest
 import uvicorn
+from support.mailserver import MailServer, serving_mail
 from support.receiver import Receiver, receiving
 
 from hookline.app import App, build
@@ -69,7 +70,9 @@ class Client:
     async def stored(self) -> tuple[int, int]:
         """How many events and hooks there are."""
         storage = self.app.services.storage
-        return len(await storage.events.page("default", limit=1000)), len(await storage.hooks.page("default", limit=1000))
+        return len(await storage.events.page("default", limit=1000)), len(
+            await storage.hooks.page("default", limit=1000)
+        )
 
 
 @contextlib.asynccontextmanager
@@ -105,3 +108,28 @@ async def api(tmp_path: Path) -> AsyncIterator[Client]:
 async def receiver() -> AsyncIterator[Receiver]:
     async with receiving() as made:
         yield made
+
+
+@pytest.fixture
+async def mailserver() -> AsyncIterator[MailServer]:
+    async with serving_mail() as made:
+        yield made
+
+
+@pytest.fixture
+async def mail_api(tmp_path: Path, mailserver: MailServer) -> AsyncIterator[Client]:
+    """As ``api``, with a real SMTP server behind it and a public URL for links (which is not asked for)."""
+    settings = Settings(
+        home=str(tmp_path),
+        allow_targets="127.0.0.0/8",
+        secret_key="00" * 32,
+        smtp_url=mailserver.url,
+        public_url="https://mail.example",
+    )
+    app = await build(settings)
+    await app.start()
+    try:
+        async with aiohttp.ClientSession() as session, serving(app) as url:
+            yield await Client(session, url, app, "").with_key()
+    finally:
+        await app.stop()

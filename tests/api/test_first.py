@@ -17,7 +17,18 @@ async def test_it(api: Any, receiver: Any) -> None:
     print(d.json)
     d = await api.get("/v1/deliveries/" + d.json["data"][0]["id"])
     print(json.dumps(d.json, indent=1))
-    for path in ("/v1/events?limit=0", "/v1/events?limt=0", "/v1/events?after=zz", "/v1/event-types", "/openapi.json", "/docs", "/nope", "/v1/hooks", "/health/ready", "/schema"):
+    for path in (
+        "/v1/events?limit=0",
+        "/v1/events?limt=0",
+        "/v1/events?after=zz",
+        "/v1/event-types",
+        "/openapi.json",
+        "/docs",
+        "/nope",
+        "/v1/hooks",
+        "/health/ready",
+        "/schema",
+    ):
         r = await api.get(path)
         print(path, r.status, r.headers, r.body[:300])
     r = await api.call("PUT", "/v1/hooks")
@@ -26,3 +37,12 @@ async def test_it(api: Any, receiver: Any) -> None:
     print(r)
     print(receiver.got)
     assert 0
+
+
+async def test_docs(api: Any) -> None:
+    r = await api.get("/docs")
+    import pathlib
+    pathlib.Path("/tmp/apiexp/docs.html").write_bytes(r.body)
+    r = await api.get("/openapi.json")
+    pathlib.Path("/tmp/apiexp/openapi.json").write_text(json.dumps(r.json, indent=1))
+    assert r.status == 200

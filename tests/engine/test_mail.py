@@ -246,7 +246,7 @@ async def test_a_mail_in_doubt_after_a_crash_is_shown_and_not_sent_twice(
         await second.dispatcher.take_over(2**62)
         await second.work()
         states = {d.address: (d.state, d.error) for d in await second.deliveries(campaign="cmp_x")}
-        assert states.pop(claimed[0].address) == ("failed", "crashed")
+        assert states.pop(claimed[0][0].address) == ("failed", "crashed")
         assert set(states.values()) == {("succeeded", None)} and len(mailserver.mails) == 2
         done = await second.storage.campaigns.get("default", "cmp_x")
         assert done.state == "sent"

@@ -56,7 +56,20 @@ def test_any_markup_gives_some_text(html: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["<a ", "<ul><li>", "<!--", "<a href='", "<pre>", "</", "<div hidden>", "a\n", "<a href=x>"]
+    "piece",
+    [
+        "<a ",
+        "<ul><li>",
+        "<!--",
+        "<a href='",
+        "<pre>",
+        "</",
+        "<div hidden>",
+        "a\n",
+        "<a href=x>",
+        "<a>b</a",
+        "</ul>",
+    ],
 )
 def test_megabytes_of_nonsense_take_no_time(piece: str) -> None:
     assert isinstance(to_text(piece * (1_000_000 // len(piece))), str)

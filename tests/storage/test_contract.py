@@ -197,12 +197,12 @@ async def test_claiming_takes_what_is_due_once_and_lane_by_lane(storage: Storage
         delivery(happened, lane=lane, next_at=at) for lane, at in (("a", 5), ("a", 3), ("b", 9), ("c", 4))
     ]
     await accept_one(storage, Prepared(happened, tuple(owed)))
-    assert await storage.deliveries.due() == [("a", 3), ("b", 9), ("c", 4)]
+    assert await storage.deliveries.due() == [("a", 3, "webhook"), ("b", 9, "webhook"), ("c", 4, "webhook")]
     first = await storage.deliveries.claim([("a", 1), ("b", 5), ("c", 5)], "me", 5)
-    assert [(d.lane, d.owner) for d in first] == [("a", "me"), ("c", "me")]
-    assert all(d.state == "sending" and d.next_at is None for d in first)
-    assert first[0].id == owed[1].id, "the earliest first"
-    assert [d.id for d in await storage.deliveries.claim([("a", 5)], "you", 5)] == [owed[0].id]
+    assert [(d.lane, d.owner) for d, _ in first] == [("a", "me"), ("c", "me")]
+    assert all(d.state == "sending" and d.next_at is None for d, _ in first)
+    assert first[0][0].id == owed[1].id, "the earliest first"
+    assert [d.id for d, _ in await storage.deliveries.claim([("a", 5)], "you", 5)] == [owed[0].id]
 
 
 async def test_settling_holds_only_for_the_owner_and_only_once(storage: Storage) -> None:
@@ -272,12 +272,12 @@ async def test_mails_are_claimed_with_their_message_and_counted_once(storage: St
     assert campaign.seq > 0
     claimed = await storage.deliveries.claim([("cmp_a", 9)], "me", NOW + 7)
     assert len(claimed) == 2
-    message = await storage.campaigns.message("default", claimed[0].id)
+    message = await storage.campaigns.message("default", claimed[0][0].id)
     assert message is not None and (message.sent_at, message.address) == (NOW + 7, "ada@example.com")
 
     async def raise_event(kind: str, **data: object) -> None:
-        told = {"message": claimed[0].id, "campaign": "cmp_a", **data}
-        happened = event(kind, message=claimed[0].id, campaign="cmp_a", subject="ada@example.com")
+        told = {"message": claimed[0][0].id, "campaign": "cmp_a", **data}
+        happened = event(kind, message=claimed[0][0].id, campaign="cmp_a", subject="ada@example.com")
         await accept_one(storage, Prepared(happened, effect=effect_of(kind, "ada@example.com", told)))
 
     for kind in ("email.sent", "email.sent", "email.opened", "email.opened", "email.complained"):
@@ -290,7 +290,7 @@ async def test_mails_are_claimed_with_their_message_and_counted_once(storage: St
     suppressed = await storage.contacts.suppressions("default", "ada@example.com")
     assert [s.reason for s in suppressed] == ["complaint"]
     assert not await storage.campaigns.is_over("default", "cmp_a")
-    await storage.deliveries.settle([settlement(d) for d in claimed])
+    await storage.deliveries.settle([settlement(d) for d, _ in claimed])
     assert await storage.campaigns.is_over("default", "cmp_a")
 
 

@@ -22,6 +22,7 @@ from hookline.api import (
     hooks,
     keys,
     lists,
+    openapi,
     sources,
     suppressions,
     tracking,
@@ -83,7 +84,7 @@ def build_litestar(
         },
         request_max_body_size=MAX_BODY,
         after_request=_protect,
-        openapi_config=docs.CONFIG,
+        openapi_config=openapi.config(),
         logging_config=None,
     )  # fmt: skip
 

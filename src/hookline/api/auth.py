@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
 from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 
 from hookline.api.errors import ApiError
@@ -68,13 +69,19 @@ class Authenticator:
 
     async def guard(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Let a request through to its handler, with ``connection.auth`` its key, or raise 401 or 403."""
-        default = "read" if connection.scope.get("method") in ("GET", "HEAD") else "manage"
-        scope = handler.opt.get("scope", default)
-        if scope == "public" or connection.scope.get("method") == "OPTIONS":
+        scope = needed_scope(handler.opt, str(connection.scope.get("method")))
+        if scope == "public":
             return
         key = await self.key(connection.headers.get("authorization"))
         require(key, scope)
         connection.scope["auth"] = key
+
+
+def needed_scope(opt: Mapping[str, Any], method: str) -> str:
+    """What a handler with this ``opt`` asks of a key, or ``public``."""
+    if method == "OPTIONS":
+        return "public"
+    return str(opt.get("scope", "read" if method in ("GET", "HEAD") else "manage"))
 
 
 def require(key: Key, scope: str) -> None:
@@ -87,6 +94,10 @@ def _unauthorized(detail: str, challenge: str) -> ApiError:
     return ApiError(401, detail, headers={"www-authenticate": challenge})
 
 
+Caller = NamedDependency[Key]
+"""A handler's ``key: Caller`` is the API key that called it."""
+
+
 def provide_key(request: Request[Any, Key, Any]) -> Key:
-    """A handler's ``key: Key``: the API key that called it."""
+    """What ``guard`` found."""
     return request.auth

@@ -7,9 +7,11 @@ from typing import Any, Literal
 import msgspec
 from litestar import get, patch, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
 from hookline.actions.email import campaign_values
+from hookline.api.auth import Caller
 from hookline.api.bodies import convert
 from hookline.api.errors import ApiError, bad_parameter, invalid, not_found
 from hookline.api.merging import merge_patch
@@ -62,7 +64,7 @@ class CampaignShown(Struct, frozen=True, kw_only=True):
     subject: str
     html: str | None
     text: str | None
-    track: Track
+    track: dict[str, bool]
     state: Literal["draft", "sending", "sent"]
     created_at: str
     started_at: str | None
@@ -167,7 +169,7 @@ def _shown(campaign: Campaign) -> CampaignShown:
         subject=spec.subject,
         html=spec.html,
         text=spec.text,
-        track=spec.track,
+        track={"opens": spec.track.opens, "clicks": spec.track.clicks},
         state=campaign.state,
         created_at=format_time(campaign.created_at),
         started_at=None if campaign.started_at is None else format_time(campaign.started_at),
@@ -304,7 +306,7 @@ def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
     campaigns, clock = services.storage.campaigns, services.clock
 
     @post("/v1/campaigns", tags=TAGS, operation_id="createCampaign", summary="Draft a campaign")
-    async def create(key: Key, data: CampaignInput) -> CampaignShown:
+    async def create(key: Caller, data: JSONBody[CampaignInput]) -> CampaignShown:
         """Nothing is sent yet. A mistake in a template is a 422 with its line and column."""
         found = await book.check(key, data)
         draft = Campaign(
@@ -318,18 +320,20 @@ def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
         return _shown(await campaigns.put(draft))
 
     @get("/v1/campaigns", tags=TAGS, operation_id="listCampaigns", summary="List campaigns")
-    async def index(key: Key, limit: Limit = 50, after: After = None) -> Page[CampaignShown]:
+    async def index(key: Caller, limit: Limit = 50, after: After = None) -> Page[CampaignShown]:
         found = await campaigns.page(key.tenant, limit=limit + 1, before=place_of(after))
         return page_of(found, limit, _shown)
 
     @get("/v1/campaigns/{campaign_id:str}", tags=TAGS, operation_id="getCampaign", summary="Read a campaign")
-    async def one(key: Key, campaign_id: str) -> CampaignShown:
+    async def one(key: Caller, campaign_id: FromPath[str]) -> CampaignShown:
         return _shown(await book.find(key, campaign_id))
 
     @patch(
         "/v1/campaigns/{campaign_id:str}", tags=TAGS, operation_id="changeCampaign", summary="Change a draft"
     )
-    async def change(key: Key, campaign_id: str, data: dict[str, Any]) -> CampaignShown:
+    async def change(
+        key: Caller, campaign_id: FromPath[str], data: JSONBody[dict[str, Any]]
+    ) -> CampaignShown:
         """A merge patch (RFC 7396) of what made it; 409 once it is being sent."""
         stored = await book.find(key, campaign_id)
         draft_only(stored)
@@ -352,7 +356,7 @@ def _sending(book: Campaigns) -> list[HTTPRouteHandler]:
         operation_id="sendCampaign",
         summary="Send a campaign",
     )
-    async def send(key: Key, campaign_id: str) -> CampaignShown:
+    async def send(key: Caller, campaign_id: FromPath[str]) -> CampaignShown:
         """Every subscribed member of the list gets it once. 409 names what is missing."""
         await book.send(await book.find(key, campaign_id))
         return _shown(await book.find(key, campaign_id))
@@ -364,7 +368,7 @@ def _sending(book: Campaigns) -> list[HTTPRouteHandler]:
         operation_id="testCampaign",
         summary="Send one test mail",
     )
-    async def test(key: Key, campaign_id: str, data: TestInput) -> TestOutcome:
+    async def test(key: Caller, campaign_id: FromPath[str], data: JSONBody[TestInput]) -> TestOutcome:
         """Now, to one address, as that contact would get it; untracked and not counted."""
         return await book.test(await book.find(key, campaign_id), data.to)
 
@@ -378,7 +382,7 @@ def _following(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
         operation_id="getCampaignStats",
         summary="Read a campaign's figures",
     )
-    async def stats(key: Key, campaign_id: str) -> Stats:
+    async def stats(key: Caller, campaign_id: FromPath[str]) -> Stats:
         """Live."""
         return await book.stats(await book.find(key, campaign_id))
 
@@ -390,20 +394,20 @@ def _following(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
     )
     async def recipients(
         *,
-        key: Key,
-        campaign_id: str,
+        key: Caller,
+        campaign_id: FromPath[str],
         limit: Limit = 50,
         after: After = None,
-        sent: bool | None = None,
-        pending: bool | None = None,
-        opened: bool | None = None,
-        opened_machine: bool | None = None,
-        clicked: bool | None = None,
-        bounced: bool | None = None,
-        bounced_hard: bool | None = None,
-        blocked: bool | None = None,
-        complained: bool | None = None,
-        unsubscribed: bool | None = None,
+        sent: FromQuery[bool | None] = None,
+        pending: FromQuery[bool | None] = None,
+        opened: FromQuery[bool | None] = None,
+        opened_machine: FromQuery[bool | None] = None,
+        clicked: FromQuery[bool | None] = None,
+        bounced: FromQuery[bool | None] = None,
+        bounced_hard: FromQuery[bool | None] = None,
+        blocked: FromQuery[bool | None] = None,
+        complained: FromQuery[bool | None] = None,
+        unsubscribed: FromQuery[bool | None] = None,
     ) -> Page[Recipient]:
         """In the order of sending, those to whom all of this did happen (`true`) or did not (`false`)."""
         if after is not None and not is_id(after, "dlv"):

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
+from hookline.api.auth import Caller
 from hookline.api.errors import invalid, not_found
 from hookline.api.paging import After, Limit, Page, page_of, place_of
-from hookline.model import Connection, ConnectionInput, Key, Name, Strict
+from hookline.model import Connection, ConnectionInput, Name, Strict
 from hookline.net.targets import TargetRefused
 from hookline.rules.ids import new_id
 from hookline.rules.times import format_time
@@ -77,14 +79,14 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
                 raise invalid("/base_url", str(error)) from None
         return connection
 
-    async def find(key: Key, connection_id: str) -> Connection:
+    async def find(key: Caller, connection_id: FromPath[str]) -> Connection:
         found = await access.connection(key.tenant, connection_id)
         if found is None:
             raise not_found("connection", connection_id)
         return found
 
     @post("/v1/connections", tags=TAGS, operation_id="createConnection", summary="Make a connection")
-    async def create(key: Key, data: ConnectionInput) -> ConnectionShown:
+    async def create(key: Caller, data: JSONBody[ConnectionInput]) -> ConnectionShown:
         new = Connection(
             tenant=key.tenant,
             id=new_id("con"),
@@ -97,7 +99,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         return _shown(await access.put_connection(check(new)))
 
     @get("/v1/connections", tags=TAGS, operation_id="listConnections", summary="List connections")
-    async def index(key: Key, limit: Limit = 50, after: After = None) -> Page[ConnectionShown]:
+    async def index(key: Caller, limit: Limit = 50, after: After = None) -> Page[ConnectionShown]:
         found = await access.page_of_connections(key.tenant, limit=limit + 1, before=place_of(after))
         return page_of(found, limit, _shown)
 
@@ -107,7 +109,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         operation_id="getConnection",
         summary="Read a connection",
     )
-    async def one(key: Key, connection_id: str) -> ConnectionShown:
+    async def one(key: Caller, connection_id: FromPath[str]) -> ConnectionShown:
         return _shown(await find(key, connection_id))
 
     @patch(
@@ -116,7 +118,9 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         operation_id="changeConnection",
         summary="Change a connection",
     )
-    async def change(key: Key, connection_id: str, data: ConnectionPatch) -> ConnectionShown:
+    async def change(
+        key: Caller, connection_id: FromPath[str], data: JSONBody[ConnectionPatch]
+    ) -> ConnectionShown:
         """Counts for the next attempt, also of deliveries that wait."""
         stored = await find(key, connection_id)
         changed = msgspec.structs.replace(
@@ -133,7 +137,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         operation_id="deleteConnection",
         summary="Delete a connection",
     )
-    async def remove(key: Key, connection_id: str) -> None:
+    async def remove(key: Caller, connection_id: FromPath[str]) -> None:
         """Deliveries that still need it fail, and say so."""
         if not await access.delete_connection(key.tenant, connection_id):
             raise not_found("connection", connection_id)

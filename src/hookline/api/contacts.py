@@ -9,12 +9,15 @@ from typing import Any, Literal, cast
 import msgspec
 from litestar import Response, delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from hookline.api.auth import Caller
 from hookline.api.errors import ApiError, bad_parameter, escape, invalid, not_found
 from hookline.api.merging import merge_patch
 from hookline.api.paging import After, Limit, Page, page_of, place_of
-from hookline.model import Contact, EventDraft, Key, Strict
+from hookline.model import Contact, EventDraft, Strict
 from hookline.rules import cel
 from hookline.rules.addresses import normalise, normalise_phone, parse_address
 from hookline.rules.ids import new_id
@@ -277,16 +280,22 @@ def _joined(contact: Contact, lists: Sequence[str]) -> list[EventDraft]:
 def routes(services: Services) -> list[HTTPRouteHandler]:
     contacts, book = services.storage.contacts, Contacts(services)
 
-    @post("/v1/contacts", tags=TAGS, operation_id="putContact", summary="Make or change a contact")
-    async def put(key: Key, data: ContactInput) -> Response[ContactShown]:
+    @post(
+        "/v1/contacts",
+        tags=TAGS,
+        operation_id="putContact",
+        summary="Make or change a contact",
+        responses={200: ResponseSpec(ContactShown, description="The email was known: changed.")},
+    )
+    async def put(key: Caller, data: JSONBody[ContactInput]) -> Response[ContactShown]:
         """201 for a new contact, 200 where the email was known."""
         contact, new = await book.put(key.tenant, await book.check(key.tenant, data))
         return Response(await book.show(contact), status_code=201 if new else 200)
 
     @get("/v1/contacts", tags=TAGS, operation_id="listContacts", summary="List contacts")
     async def index(
-        key: Key,
-        list: str | None = None,
+        key: Caller,
+        list: FromQuery[str | None] = None,
         limit: Limit = 50,
         after: After = None,
     ) -> Page[ContactShown]:
@@ -301,17 +310,17 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         return Page(await asyncio.gather(*(book.show(contact) for contact in page.data)), page.next)
 
     @get("/v1/contacts/{contact:str}", tags=TAGS, operation_id="getContact", summary="Read a contact")
-    async def one(key: Key, contact: str) -> ContactShown:
+    async def one(key: Caller, contact: FromPath[str]) -> ContactShown:
         """By id or email."""
         return await book.show(await book.find(key.tenant, contact))
 
     @patch("/v1/contacts/{contact:str}", tags=TAGS, operation_id="changeContact", summary="Change a contact")
-    async def change(key: Key, contact: str, data: ContactPatch) -> ContactShown:
+    async def change(key: Caller, contact: FromPath[str], data: JSONBody[ContactPatch]) -> ContactShown:
         stored = await book.find(key.tenant, contact)
         return await book.show(await book.change(stored, await book.check(key.tenant, data)))
 
     @delete("/v1/contacts/{contact:str}", tags=TAGS, operation_id="deleteContact", summary="Delete a contact")
-    async def remove(key: Key, contact: str) -> None:
+    async def remove(key: Caller, contact: FromPath[str]) -> None:
         """Its events and suppressions stay: an address that is not to be mailed is still not mailed."""
         stored = await book.find(key.tenant, contact)
         if not await contacts.delete(key.tenant, stored.id):

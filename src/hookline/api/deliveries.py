@@ -6,18 +6,20 @@ from typing import Annotated, Any, Literal
 
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 from msgspec import Raw, Struct
 
+from hookline.api.auth import Caller
 from hookline.api.errors import not_found
 from hookline.api.paging import After, Limit, Moment, Page, moment, page_of, place_of
-from hookline.model import Attempt, AttemptError, Delivery, Key, Kind, State
+from hookline.model import Attempt, AttemptError, Delivery, Kind, State
 from hookline.rules.times import format_time
 from hookline.services import Services
 
 TAGS = ["Deliveries"]
-Id = Annotated[str | None, Parameter(description="An id.")]
-WithState = Annotated[State | None, Parameter(description="How the deliveries stand.")]
+Id = Annotated[str | None, QueryParameter(description="An id.")]
+# `state` is a word of the framework's, so the argument has another name than the parameter.
+Standing = Annotated[State | None, QueryParameter(name="state", description="How the deliveries stand.")]
 
 
 class DeliveryShown(Struct, kw_only=True):
@@ -99,11 +101,12 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
 
     @get("/v1/deliveries", tags=TAGS, operation_id="listDeliveries", summary="List deliveries")
     async def index(
-        key: Key,
+        *,
+        key: Caller,
         hook: Id = None,
         event: Id = None,
         campaign: Id = None,
-        state: WithState = None,
+        standing: Standing = None,
         since: Moment = None,
         until: Moment = None,
         limit: Limit = 50,
@@ -118,14 +121,14 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             hook=hook,
             event=event,
             campaign=campaign,
-            state=state,
+            state=standing,
             since=moment("since", since, now),
             until=moment("until", until, now),
         )
         return page_of(found, limit, _shown)
 
     @get("/v1/deliveries/{delivery_id:str}", tags=TAGS, operation_id="getDelivery", summary="A delivery")
-    async def one(key: Key, delivery_id: str) -> DeliveryTold:
+    async def one(key: Caller, delivery_id: FromPath[str]) -> DeliveryTold:
         """With every attempt, the first first."""
         delivery = await deliveries.get(key.tenant, delivery_id)
         if delivery is None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import Request, get, post
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 from msgspec import Struct
 
 from hookline.api import streaming
-from hookline.api.auth import PUBLISH, Authenticator
+from hookline.api.auth import PUBLISH, Authenticator, Caller
 from hookline.api.errors import ApiError, not_found
 from hookline.api.event_view import EventShown, EventTraced, shown, traced
 from hookline.api.paging import After, Limit, Moment, Page, moment, page_of, place_of
@@ -21,10 +22,15 @@ from hookline.rules.catalogue import EventType, catalogue
 from hookline.services import Services
 
 TAGS = ["Events"]
-Type = Annotated[str | None, Parameter(description='An event type, or a prefix such as "email.*".')]
-Source = Annotated[str | None, Parameter(description="Where the events came from.")]
-Subject = Annotated[str | None, Parameter(description="What the events are about, exactly as published.")]
-Campaign = Annotated[str | None, Parameter(description="A campaign's id.")]
+Type = Annotated[str | None, QueryParameter(description='An event type, or a prefix such as "email.*".')]
+Source = Annotated[str | None, QueryParameter(description="Where the events came from.")]
+Subject = Annotated[
+    str | None, QueryParameter(description="What the events are about, exactly as published.")
+]
+LastEvent = Annotated[
+    str | None, HeaderParameter(name="Last-Event-ID", description="The `id` of the last event that was seen.")
+]
+Campaign = Annotated[str | None, QueryParameter(description="A campaign's id.")]
 
 
 class EventTypes(Struct, frozen=True):
@@ -38,7 +44,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         "/v1/events", status_code=202, opt=PUBLISH, tags=TAGS, operation_id="publishEvents",
         summary="Publish an event, or up to 1,000",
     )  # fmt: skip
-    async def publish(data: EventInput | list[EventInput]) -> EventAccepted | EventsAccepted:
+    async def publish(data: JSONBody[EventInput | list[EventInput]]) -> EventAccepted | EventsAccepted:
         """All of them are stored, or none. Also takes CloudEvents 1.0: structured, batched and binary."""
         raise ApiError(
             404, "publish to /v1/events"
@@ -46,7 +52,8 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
 
     @get("/v1/events", tags=TAGS, operation_id="listEvents", summary="List events")
     async def index(
-        key: Key,
+        *,
+        key: Caller,
         type: Type = None,
         source: Source = None,
         subject: Subject = None,
@@ -72,7 +79,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         return page_of(found, limit, shown)
 
     @get("/v1/events/{event_id:str}", tags=TAGS, operation_id="getEvent", summary="An event and its trace")
-    async def one(key: Key, event_id: str) -> EventTraced:
+    async def one(key: Caller, event_id: FromPath[str]) -> EventTraced:
         """`trace` says what each hook that looked at the event made of it."""
         event = await events.get(key.tenant, event_id)
         if event is None:
@@ -84,17 +91,19 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         media_type=streaming.MEDIA_TYPE,
     )  # fmt: skip
     async def stream(
+        *,
         request: Request[Any, Key, Any],
-        key: Key,
-        authenticator: Authenticator,
+        key: Caller,
+        authenticator: NamedDependency[Authenticator],
+        last: LastEvent = None,
         type: Type = None,
         source: Source = None,
         subject: Subject = None,
         campaign: Campaign = None,
     ) -> Stream:
         """Server-Sent Events. `Last-Event-ID` goes on, without a gap, after the event that had this id."""
-        last = place_of(request.headers.get("last-event-id") or None, "Last-Event-ID")
-        start = await events.last_place() if last is None else last
+        place = place_of(last or None, "Last-Event-ID")
+        start = await events.last_place() if place is None else place
         filters = {"type": type, "source": source, "subject": subject, "campaign": campaign}
 
         async def allowed() -> bool:

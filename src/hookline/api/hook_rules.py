@@ -28,7 +28,9 @@ async def checked(services: Services, hook: Hook, base: str = "") -> CompiledHoo
     if spec.secret is not None:
         _check_secret(spec.secret, isinstance(action, WebhookAction), f"{base}/secret")
     if isinstance(action, WebhookAction) and HIDDEN in action.headers.values():
-        raise invalid(f"{base}/do/headers", f"{HIDDEN} stands for a value that is not shown; write the value itself")
+        raise invalid(
+            f"{base}/do/headers", f"{HIDDEN} stands for a value that is not shown; write the value itself"
+        )
     try:
         compiled = compile_hook(hook)
     except Invalid as error:
@@ -36,7 +38,9 @@ async def checked(services: Services, hook: Hook, base: str = "") -> CompiledHoo
     if isinstance(action, SmsAction):
         connection = await services.storage.access.connection(hook.tenant, action.connection)
         if connection is None or connection.kind != "twilio":
-            raise invalid(f"{base}/do/connection", f"there is no connection {action.connection} that sends SMS")
+            raise invalid(
+                f"{base}/do/connection", f"there is no connection {action.connection} that sends SMS"
+            )
     if isinstance(action, ContactAction):
         await _check_lists(services, hook.tenant, action, base)
     return compiled

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from hookline.actions.slack import masked
 from hookline.actions.webhook import SHOWN_AS_SECRET
-from hookline.model import Action, Hook, HookInput, Limit, Retry, SlackAction, WebhookAction
 from hookline.api.merging import merge_patch
+from hookline.model import Action, Hook, HookInput, Limit, Retry, SlackAction, WebhookAction
 from hookline.rules.times import format_time
 
 HIDDEN = "…"

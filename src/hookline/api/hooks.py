@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hookline.api.auth import MANAGE
+from hookline.api.auth import MANAGE, Caller
 from hookline.api.bodies import convert
 from hookline.api.errors import invalid, not_found
 from hookline.api.hook_rules import checked
@@ -27,7 +28,7 @@ from hookline.api.trying import (
     redirected,
     try_out,
 )
-from hookline.model import EventDraft, Hook, HookInput, Key, WebhookAction
+from hookline.model import EventDraft, Hook, HookInput, WebhookAction
 from hookline.rules import signing
 from hookline.rules.ids import new_id
 from hookline.services import Services
@@ -44,22 +45,22 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     desk = _Desk(services)
 
     @post("/v1/hooks", tags=TAGS, operation_id="createHook", summary="Make a hook")
-    async def create(key: Key, data: HookInput) -> HookMade:
+    async def create(key: Caller, data: JSONBody[HookInput]) -> HookMade:
         """It counts for the next event. The answer has the secret that a webhook is signed with."""
         hook = await desk.create(key.tenant, data)
         return HookMade(**fields(hook), secret=hook.secrets[0] if hook.secrets else None)
 
     @get("/v1/hooks", tags=TAGS, operation_id="listHooks", summary="List hooks")
-    async def index(key: Key, limit: Limit = 50, after: After = None) -> Page[HookShown]:
+    async def index(key: Caller, limit: Limit = 50, after: After = None) -> Page[HookShown]:
         found = await services.storage.hooks.page(key.tenant, limit=limit + 1, before=place_of(after))
         return page_of(found, limit, shown)
 
     @get("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="getHook", summary="A hook")
-    async def one(key: Key, hook_id: str) -> HookShown:
+    async def one(key: Caller, hook_id: FromPath[str]) -> HookShown:
         return shown(await desk.get(key.tenant, hook_id))
 
     @patch("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="changeHook", summary="Change a hook")
-    async def change(key: Key, hook_id: str, data: dict[str, Any]) -> HookShown:
+    async def change(key: Caller, hook_id: FromPath[str], data: JSONBody[dict[str, Any]]) -> HookShown:
         """A merge patch (RFC 7396): what is not named stays, `null` removes. It counts for the next event.
 
         Switching a hook off holds what it still owes.
@@ -67,7 +68,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         return shown(await desk.change(key.tenant, hook_id, data))
 
     @delete("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="deleteHook", summary="Delete a hook")
-    async def remove(key: Key, hook_id: str) -> None:
+    async def remove(key: Caller, hook_id: FromPath[str]) -> None:
         """What it still owes is cancelled."""
         await desk.delete(key.tenant, hook_id)
 
@@ -75,7 +76,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         "/v1/hooks/{hook_id:str}/secret", opt=MANAGE, tags=TAGS, operation_id="getHookSecret",
         summary="The signing secret of a webhook",
     )  # fmt: skip
-    async def secret(key: Key, hook_id: str) -> Secret:
+    async def secret(key: Caller, hook_id: FromPath[str]) -> Secret:
         hook = await desk.get(key.tenant, hook_id)
         if not hook.secrets:
             raise not_found("secret of", hook_id)
@@ -85,7 +86,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         "/v1/hooks/{hook_id:str}/test", status_code=200, tags=TAGS, operation_id="testHook",
         summary="Try a hook now",
     )  # fmt: skip
-    async def test(key: Key, hook_id: str, data: TrialInput) -> TrialOutcome:
+    async def test(key: Caller, hook_id: FromPath[str], data: JSONBody[TrialInput]) -> TrialOutcome:
         """Its action is performed, whatever its condition says; no delivery is made, no limit spent."""
         return await desk.test(await desk.get(key.tenant, hook_id), data)
 
@@ -93,7 +94,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         "/v1/hooks/test", status_code=200, tags=TAGS, operation_id="testUnsavedHook",
         summary="Try a hook that is not saved yet",
     )  # fmt: skip
-    async def test_unsaved(key: Key, data: UnsavedTrialInput) -> TrialOutcome:
+    async def test_unsaved(key: Caller, data: JSONBody[UnsavedTrialInput]) -> TrialOutcome:
         """As with a saved one. A webhook is signed with the secret that it brings, or one that nobody knows."""
         return await desk.test(desk.make(key.tenant, data.hook), data, "/hook")
 
@@ -112,7 +113,12 @@ class _Desk:
         """A new hook, not stored yet. Its ``spec`` still has the secret that the user brought."""
         now = self._services.clock.now()
         return Hook(
-            tenant=tenant, id=new_id("hook"), spec=spec, secrets=_secrets(spec, ()), created_at=now, updated_at=now
+            tenant=tenant,
+            id=new_id("hook"),
+            spec=spec,
+            secrets=_secrets(spec, ()),
+            created_at=now,
+            updated_at=now,
         )
 
     async def get(self, tenant: str, name: str) -> Hook:

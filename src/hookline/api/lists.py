@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
+from hookline.api.auth import Caller
 from hookline.api.errors import ApiError, invalid, not_found
 from hookline.api.paging import After, Limit, Page, page_of, place_of
-from hookline.model import ContactList, Key, Name, Strict
+from hookline.model import ContactList, Name, Strict
 from hookline.rules.ids import new_id
 from hookline.rules.times import format_time
 from hookline.services import Services
@@ -40,7 +42,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     contacts, clock = services.storage.contacts, services.clock
 
     @post("/v1/lists", tags=TAGS, operation_id="createList", summary="Make a list")
-    async def create(key: Key, data: ListInput) -> ListShown:
+    async def create(key: Caller, data: JSONBody[ListInput]) -> ListShown:
         name = data.name.strip()
         if not name:
             raise invalid("/name", "a list has a name")
@@ -52,12 +54,12 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         return _shown((made, 0))
 
     @get("/v1/lists", tags=TAGS, operation_id="listLists", summary="List the lists")
-    async def index(key: Key, limit: Limit = 50, after: After = None) -> Page[ListShown]:
+    async def index(key: Caller, limit: Limit = 50, after: After = None) -> Page[ListShown]:
         found = await contacts.page_of_lists(key.tenant, limit=limit + 1, before=place_of(after))
         return page_of(found, limit, _shown, lambda row: row[0].seq)
 
     @get("/v1/lists/{list_id:str}", tags=TAGS, operation_id="getList", summary="Read a list")
-    async def one(key: Key, list_id: str) -> ListShown:
+    async def one(key: Caller, list_id: FromPath[str]) -> ListShown:
         """By its id or its name."""
         found = await contacts.list_named(key.tenant, list_id)
         if found is None:

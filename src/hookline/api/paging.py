@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Struct
 
 from hookline.api.errors import bad_parameter
@@ -22,10 +22,10 @@ T = TypeVar("T")
 # What handlers are handed that is no parameter of the query: Litestar's names, and our dependencies.
 INJECTED = frozenset({"request", "data", "body", "headers", "scope", "key", "authenticator"})
 
-Limit = Annotated[int, Parameter(ge=1, le=250, description="How many at most.")]
-After = Annotated[str | None, Parameter(description="The `next` of the page before.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=250, description="How many at most.")]
+After = Annotated[str | None, QueryParameter(description="The `next` of the page before.")]
 Moment = Annotated[
-    str | None, Parameter(description='An RFC 3339 time, or a duration such as "7d" for that long ago.')
+    str | None, QueryParameter(description='An RFC 3339 time, or a duration such as "7d" for that long ago.')
 ]
 
 
@@ -78,7 +78,12 @@ def known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
     """Refuse query parameters that a handler of the API does not have: a misspelt filter must not widen."""
     if not connection.scope["path"].startswith("/v1/"):
         return
-    known = handler.parsed_fn_signature.parameters.keys() - connection.path_params.keys() - INJECTED
+    arguments = handler.parsed_fn_signature.parameters
+    known = {
+        getattr(field.kwarg_definition, "name", None) or name
+        for name, field in arguments.items()
+        if name not in INJECTED and name not in connection.path_params
+    }
     for name in connection.query_params:
         if name not in known:
             raise bad_parameter(name, "there is no such parameter")

@@ -23,7 +23,7 @@ from hookline.api.errors import (
     from_validation,
     invalid,
 )
-from hookline.model import EventDraft, Key, Strict
+from hookline.model import EventDraft, Strict
 from hookline.rules import cloudevents, payload
 from hookline.rules.matching import is_reserved
 from hookline.rules.times import parse_time

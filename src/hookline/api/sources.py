@@ -9,15 +9,16 @@ import msgspec
 import structlog
 from litestar import HttpMethod, Request, Response, delete, get, post, route
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
-from hookline.api.auth import PUBLIC
+from hookline.api.auth import PUBLIC, Caller
 from hookline.api.bodies import MAX_EVENTS
 from hookline.api.connections import HIDDEN, check_credentials
 from hookline.api.errors import ApiError, invalid, not_found
 from hookline.api.mail_events import mail_event
 from hookline.api.paging import After, Limit, Page, page_of, place_of
-from hookline.model import EventDraft, Key, Message, Source, SourceInput
+from hookline.model import EventDraft, Message, Source, SourceInput
 from hookline.providers import BY_NAME, Incoming, ParsedEvent
 from hookline.rules.addresses import normalise
 from hookline.rules.ids import new_id
@@ -162,7 +163,7 @@ def _managing(services: Services) -> list[HTTPRouteHandler]:
         )
 
     @post("/v1/sources", tags=TAGS, operation_id="createSource", summary="Make a source")
-    async def create(key: Key, data: SourceInput) -> SourceShown:
+    async def create(key: Caller, data: JSONBody[SourceInput]) -> SourceShown:
         """Give its `url` to the provider. Mailjet signs by basic auth: put the `username` and `password` of
         `credentials` into the URL that it gets, as in https://username:password@…"""
         _credentials(data)
@@ -177,19 +178,19 @@ def _managing(services: Services) -> list[HTTPRouteHandler]:
         return shown(await access.put_source(new))
 
     @get("/v1/sources", tags=TAGS, operation_id="listSources", summary="List sources")
-    async def index(key: Key, limit: Limit = 50, after: After = None) -> Page[SourceShown]:
+    async def index(key: Caller, limit: Limit = 50, after: After = None) -> Page[SourceShown]:
         found = await access.page_of_sources(key.tenant, limit=limit + 1, before=place_of(after))
         return page_of(found, limit, shown)
 
     @get("/v1/sources/{source_id:str}", tags=TAGS, operation_id="getSource", summary="Read a source")
-    async def one(key: Key, source_id: str) -> SourceShown:
+    async def one(key: Caller, source_id: FromPath[str]) -> SourceShown:
         found = await access.source(key.tenant, source_id)
         if found is None:
             raise not_found("source", source_id)
         return shown(found)
 
     @delete("/v1/sources/{source_id:str}", tags=TAGS, operation_id="deleteSource", summary="Delete a source")
-    async def remove(key: Key, source_id: str) -> None:
+    async def remove(key: Caller, source_id: FromPath[str]) -> None:
         """Its address stops working; its events stay."""
         if not await access.delete_source(key.tenant, source_id):
             raise not_found("source", source_id)
@@ -206,7 +207,7 @@ def _receiving(receiver: Receiver) -> HTTPRouteHandler:
         request_max_body_size=MAX_EVENTS,
         include_in_schema=False,
     )
-    async def receive(request: Request[Any, Any, Any], source_id: str) -> Response[Received | None]:
+    async def receive(request: Request[Any, Any, Any], source_id: FromPath[str]) -> Response[Received | None]:
         """200 only once all is durable; GET and HEAD answer providers that look whether someone is there."""
         source = await receiver.find(source_id)
         if request.method == "OPTIONS":

@@ -6,11 +6,13 @@ from typing import Literal
 
 from litestar import delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
+from hookline.api.auth import Caller
 from hookline.api.errors import invalid, not_found
 from hookline.api.paging import After, Limit, Page, page_of, place_of
-from hookline.model import Key, Strict, Suppression
+from hookline.model import Strict, Suppression
 from hookline.rules.addresses import normalise, parse_address
 from hookline.rules.times import format_time
 from hookline.services import Services
@@ -50,7 +52,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     contacts, clock = services.storage.contacts, services.clock
 
     @post("/v1/suppressions", tags=TAGS, operation_id="createSuppression", summary="Suppress an address")
-    async def create(key: Key, data: SuppressionInput) -> SuppressionShown:
+    async def create(key: Caller, data: JSONBody[SuppressionInput]) -> SuppressionShown:
         """An address may be suppressed for several reasons; the same once more changes nothing."""
         try:
             address = normalise(parse_address(data.address)[1])
@@ -63,7 +65,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         return _shown(first)
 
     @get("/v1/suppressions", tags=TAGS, operation_id="listSuppressions", summary="List suppressions")
-    async def index(key: Key, limit: Limit = 50, after: After = None) -> Page[SuppressionShown]:
+    async def index(key: Caller, limit: Limit = 50, after: After = None) -> Page[SuppressionShown]:
         found = await contacts.page_of_suppressions(key.tenant, limit=limit + 1, before=place_of(after))
         return page_of(found, limit, _shown)
 
@@ -73,7 +75,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         operation_id="deleteSuppressions",
         summary="Allow an address again",
     )
-    async def remove(key: Key, address: str) -> None:
+    async def remove(key: Caller, address: FromPath[str]) -> None:
         """Forgets every reason not to mail it. A contact that left a list has still left it."""
         if not await contacts.unsuppress(key.tenant, normalise(address)):
             raise not_found("suppression of", address)

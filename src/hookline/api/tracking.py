@@ -10,6 +10,7 @@ from urllib.parse import quote
 import structlog
 from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from hookline.api.auth import PUBLIC
 from hookline.api.errors import ApiError
@@ -170,14 +171,14 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     tracker = Tracker(services)
 
     @route("/t/o/{token:str}", http_method=FETCH, opt=PUBLIC, include_in_schema=False)
-    async def pixel(request: Request[Any, Any, Any], token: str) -> Response[bytes]:
+    async def pixel(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[bytes]:
         found = tracker.read(token, tokens.OpenToken)
         if request.method == "GET":
             await tracker.opened(found, _about(request))
         return Response(PIXEL, media_type="image/gif", headers=HEADERS)
 
     @route("/t/c/{token:str}", http_method=FETCH, opt=PUBLIC, include_in_schema=False)
-    async def click(request: Request[Any, Any, Any], token: str) -> Response[bytes]:
+    async def click(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[bytes]:
         found = tracker.read(token, tokens.ClickToken)
         if not found.url.lower().startswith(("http://", "https://")):
             raise ApiError(404, "this is no address of ours")
@@ -196,7 +197,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         include_in_schema=False,
         status_code=200,
     )
-    async def leave(request: Request[Any, Any, Any], token: str) -> Response[str]:
+    async def leave(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[str]:
         """RFC 8058: only a POST unsubscribes, whatever its body; a scanner that follows links does not."""
         found = tracker.read(token, tokens.UnsubscribeToken)
         page, status = ASK, 200

@@ -130,7 +130,9 @@ def redirected(services: Services, action: Action, to: str) -> Action:
         return msgspec.structs.replace(action, to=to)
     if isinstance(action, SmsAction):
         if normalise_phone(to) is None:
-            raise invalid("/to", f"{to!r} is no phone number; write it with its country, such as +43123456789")
+            raise invalid(
+                "/to", f"{to!r} is no phone number; write it with its country, such as +43123456789"
+            )
         return msgspec.structs.replace(action, to=to)
     detail = "a contact action goes to no one"
     raise ApiError(422, detail, [Fault(detail, pointer="#/to")])

@@ -11,6 +11,7 @@ from importlib.resources import files
 from litestar import Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 PUBLIC = {"scope": "public"}  # for the API's guard: the page itself tells nothing
 MEDIA_TYPES = {
@@ -52,7 +53,7 @@ def routes() -> list[HTTPRouteHandler]:
         return _response("page.html", page)
 
     @get("/assets/{name:str}", opt=PUBLIC, include_in_schema=False)
-    async def asset(name: str) -> Response[bytes]:
+    async def asset(name: FromPath[str]) -> Response[bytes]:
         if name not in assets:
             raise NotFoundException(f"there is no {name} here")
         return _response(name, assets[name])

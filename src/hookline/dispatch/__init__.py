@@ -9,7 +9,7 @@ import structlog
 
 from hookline.actions import REASONS_TO_PAUSE, perform
 from hookline.actions.work import Tools
-from hookline.dispatch.lanes import Lanes
+from hookline.dispatch.lanes import READY, Lanes
 from hookline.dispatch.settling import Settler
 from hookline.intake import Intake
 from hookline.model import SECOND, Delivery, Event, Kind, Outcome
@@ -20,7 +20,7 @@ from hookline.storage.units import Accepted
 
 log = structlog.get_logger("hookline.dispatch")
 
-# What must not happen twice is claimed by a commit of its own just before the act.
+# What must not happen twice is claimed by a commit of its own just before the act, and never held ready.
 BORN_LEASED: frozenset[Kind] = frozenset({"webhook", "slack", "contact"})
 POLL = SECOND
 HEARTBEAT_SECONDS = 1.0
@@ -57,14 +57,13 @@ class Dispatcher:
         return self.epoch if self._lanes.reserve(lane, self._clock.now()) else None
 
     def release(self, lane: str) -> None:
-        if self._lanes.release(lane, self._clock.now()):
-            self._wake.set()
+        self._lanes.give_back(lane)
 
     def born(self, accepted: Sequence[Accepted]) -> None:
         for answer in accepted:
             for delivery in answer.deliveries:
                 if delivery.owner == self.epoch:
-                    self._spawn(delivery, answer.event)
+                    self._begin(delivery, answer.event)
                 else:
                     self._wake.set()
 
@@ -121,17 +120,17 @@ class Dispatcher:
         now = self._clock.now()
         wanted: list[tuple[str, int]] = []
         later: list[int] = []
-        for name, earliest in await self._storage.deliveries.due():
+        for name, earliest, kind in await self._storage.deliveries.due():
             lane = self._lanes[name]
-            free = lane.free(now)
+            room = lane.room(ahead=READY if kind in BORN_LEASED else 0)
             if earliest > now:
                 later.append(earliest)
                 lane.backlog = False
-            elif free > 0:
-                wanted.append((name, free))
-                lane.running += free
             elif lane.paused_until > now:
                 later.append(lane.paused_until)
+            elif room > 0:
+                wanted.append((name, room))
+                lane.reserved += room
             else:
                 lane.backlog = True
         if wanted:
@@ -139,20 +138,16 @@ class Dispatcher:
         return min(later, default=None)
 
     async def _take(self, wanted: Sequence[tuple[str, int]], now: int) -> None:
-        places = dict(wanted)
+        unused = dict(wanted)
         try:
             claimed = await self._storage.deliveries.claim(wanted, self.epoch, now)
-        except BaseException:
-            for name, free in wanted:
-                self._lanes[name].running -= free
-            raise
-        for delivery in claimed:
-            places[delivery.lane] -= 1
-            self._spawn(delivery, None)
-        for name, left in places.items():
-            lane = self._lanes[name]
-            lane.running -= left
-            lane.backlog = left == 0  # a full catch: there may be more
+            for delivery, event in claimed:
+                unused[delivery.lane] -= 1
+                self._lanes[delivery.lane].backlog = unused[delivery.lane] == 0
+                self._begin(delivery, event)
+        finally:
+            for name, count in unused.items():
+                self._lanes.give_back(name, count)
 
     async def idle(self) -> None:
         """Return when nothing is due and nothing is under way (for tests and the demo)."""
@@ -160,7 +155,7 @@ class Dispatcher:
             while self._tasks:
                 await asyncio.wait(self._tasks)
             now = self._clock.now()
-            if not any(at <= now for _, at in await self._storage.deliveries.due()) and not self._tasks:
+            if not any(at <= now for _, at, _ in await self._storage.deliveries.due()) and not self._tasks:
                 return
             await self.claim()
             await asyncio.sleep(0)
@@ -175,29 +170,41 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._settler.close()
+        await self._storage.deliveries.hand_back(self._lanes.unbegun(), self._clock.now())
         await self._storage.deliveries.retire(self.epoch)
 
     # --- one delivery
 
-    def _spawn(self, delivery: Delivery, event: Event | None) -> None:
-        task = asyncio.create_task(self._work(delivery, event))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _begin(self, delivery: Delivery, event: Event | None) -> None:
+        if self._lanes.enter(delivery, event):
+            task = asyncio.create_task(self._work(delivery, event))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _work(self, delivery: Delivery, event: Event | None) -> None:
-        try:
-            started = self._clock.now()
-            outcome = await self._perform(delivery, event)
-            await self._settle(delivery, outcome, started)
-        except Exception:
-            # What is not expected is a fault of ours: the delivery stays held, visible, and is taken over
-            # as crashed at the next start; the log has the reason.
-            log.exception("delivery stopped by a fault", delivery=delivery.id)
-        finally:
-            self.release(delivery.lane)
+        """One hand of a lane: this delivery, and then what is ready behind it."""
+        lane = delivery.lane
+        following: tuple[Delivery, Event | None] | None = (delivery, event)
+        while following is not None and not self._stopping:
+            try:
+                await self._deliver(*following)
+            except Exception:
+                # What is not expected is a fault of ours: the delivery stays held, visible, and is taken
+                # over as crashed at the next start; the log has the reason.
+                log.exception("delivery stopped by a fault", delivery=following[0].id)
+            following = self._lanes.leave(lane)
+            if self._lanes.hungry(lane):
+                self._wake.set()
+
+    async def _deliver(self, delivery: Delivery, event: Event | None) -> None:
+        started = self._clock.now()
+        outcome = await self._perform(delivery, event)
+        settling = asyncio.create_task(self._settle(delivery, outcome, started))
+        self._tasks.add(settling)
+        settling.add_done_callback(self._tasks.discard)
 
     async def _perform(self, delivery: Delivery, event: Event | None) -> Outcome:
-        if event is None and delivery.event is not None:
+        if event is None and delivery.event is not None:  # worked out anew: the contact moved on
             event = await self._storage.events.get(delivery.tenant, delivery.event)
         hook = await self._intake.hook(delivery.tenant, delivery.hook) if delivery.hook else None
         outcome = await perform(delivery, event, hook, self._intake.facts, self._tools)
@@ -213,8 +220,6 @@ class Dispatcher:
                 continue
             if settled.next_at is None:
                 self.settled(settled)
-            elif settled.next_at <= self._clock.now():
-                self._wake.set()
             else:
                 self._wake.set()  # the loop may have to wake earlier than it planned
             return

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from collections import deque
+
+from hookline.model import Delivery, Event
+
 CONCURRENCY = 32
+# Deliveries that a lane may hold ready behind those under way, so that it need not ask the database for each.
+READY = 256
+READY_BYTES = 64 * 2**20  # of event data, for all lanes together
 
 
 class Lane:
-    """``running`` deliveries of at most ``limit``; ``backlog`` says that more are due than there was room."""
+    """``running`` deliveries of at most ``limit``, and those in ``ready`` behind them.
 
-    __slots__ = ("backlog", "limit", "paused_until", "running")
+    ``reserved`` are places promised to deliveries that are about to be committed or claimed; ``backlog``
+    says that more are due in the database than there was room for.
+    """
+
+    __slots__ = ("backlog", "limit", "paused_until", "ready", "reserved", "running")
 
     def __init__(self, limit: int = CONCURRENCY) -> None:
         self.limit = limit
         self.running = 0
+        self.reserved = 0
+        self.ready: deque[tuple[Delivery, Event | None]] = deque()
         self.backlog = False
         self.paused_until = 0
 
-    def free(self, now: int) -> int:
-        """How many more may start now."""
-        return 0 if self.paused_until > now else self.limit - self.running
+    @property
+    def at_rest(self) -> bool:
+        return not (self.running or self.reserved or self.ready or self.backlog)
+
+    def room(self, *, ahead: int) -> int:
+        """How many more may be promised a place, if ``ahead`` may wait for a hand."""
+        return max(0, self.limit + ahead - self.running - self.reserved - len(self.ready))
 
 
 class Lanes:
@@ -26,6 +43,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[str, Lane] = {}
+        self._bytes = 0
 
     def __getitem__(self, name: str) -> Lane:
         lane = self._lanes.get(name)
@@ -34,25 +52,57 @@ class Lanes:
         return lane
 
     def reserve(self, name: str, now: int) -> bool:
-        """Take a place for a new delivery, unless older ones wait for it."""
+        """Promise a place to a new delivery, unless older ones wait for it."""
         lane = self[name]
-        if lane.backlog or lane.free(now) <= 0:
+        full = lane.room(ahead=READY) == 0 or self._bytes > READY_BYTES
+        if lane.backlog or lane.paused_until > now or full:
             lane.backlog = True
             return False
-        lane.running += 1
+        lane.reserved += 1
         return True
 
-    def release(self, name: str, now: int) -> bool:
-        """Give a place back; whether it is time to look for more work of this lane."""
+    def give_back(self, name: str, count: int = 1) -> None:
+        """Places that were promised and are not needed."""
         lane = self[name]
-        lane.running -= 1
-        if lane.backlog:
-            return lane.running * 2 <= lane.limit
-        if lane.running == 0 and lane.paused_until <= now:
-            del self._lanes[name]
+        lane.reserved -= count
+        self._tidy(name, lane)
+
+    def enter(self, delivery: Delivery, event: Event | None) -> bool:
+        """Turn a promised place into a delivery to be done: at once (true), or when a hand is free."""
+        lane = self[delivery.lane]
+        lane.reserved -= 1
+        if lane.running < lane.limit:
+            lane.running += 1
+            return True
+        lane.ready.append((delivery, event))
+        self._bytes += len(event.data) if event else 0
         return False
 
+    def leave(self, name: str) -> tuple[Delivery, Event | None] | None:
+        """A hand is free: what it does next, or ``None``."""
+        lane = self[name]
+        if lane.ready:
+            delivery, event = lane.ready.popleft()
+            self._bytes -= len(event.data) if event else 0
+            return delivery, event
+        lane.running -= 1
+        self._tidy(name, lane)
+        return None
+
+    def hungry(self, name: str) -> bool:
+        """Whether there is more in the database, and room for it."""
+        lane = self[name]
+        return lane.backlog and len(lane.ready) * 2 <= READY and lane.running <= lane.limit
+
     def pause(self, name: str, until: int) -> None:
-        """Nothing of this lane starts before ``until``."""
+        """Nothing more of this lane is taken before ``until``."""
         lane = self[name]
         lane.paused_until = max(lane.paused_until, until)
+
+    def unbegun(self) -> list[Delivery]:
+        """All that is held ready, of all lanes."""
+        return [delivery for lane in self._lanes.values() for delivery, _ in lane.ready]
+
+    def _tidy(self, name: str, lane: Lane) -> None:
+        if lane.at_rest and lane.paused_until == 0:
+            self._lanes.pop(name, None)

@@ -26,6 +26,7 @@ _LINES = _BOXES.union(("div", "li", "tr", "dt", "dd", "address", "center", "form
 _LINK = re.compile("https?://|mailto:|tel:|[\U000f0000-\U0010ffff]", re.I)
 _EXPRESSION, _STATEMENT = 0xF0000, 0x100000  # the first characters that stand for template syntax
 _MOST_TAGS = 0xFFFD
+_DEEPEST = 9  # lists in lists are indented so far and no further
 _STANDS_FOR_A_STATEMENT = re.compile("([\U00100000-\U0010ffff])")
 _STANDS_FOR_SYNTAX = re.compile("[\U000f0000-\U0010ffff]")
 _OF_MARKUP = frozenset(("safe", "autoescape", "filter", "e", "escape"))  # make or expect HTML when rendered
@@ -103,7 +104,7 @@ class _Writer:
         self._out: list[str] = []
         self._breaks = 0
         self._space = False
-        self._links: list[tuple[str, int]] = []
+        self._link: tuple[str, int] | None = None  # its address, and where its text begins
         self._lists: list[int] = []  # the next number of each open list, 0 where it has none
         self._preformatted = 0
 
@@ -130,7 +131,7 @@ class _Writer:
         elif name == "img":
             self.text(found.get("alt", ""))
         elif name == "a":
-            self._links.append((found.get("href", "").strip(), len(self._out)))
+            self._link = (found.get("href", "").strip(), len(self._out))
         elif name in ("ul", "ol"):
             self._lists.append(int(name == "ol"))
         elif name == "li":
@@ -141,8 +142,8 @@ class _Writer:
             self._preformatted += 1
 
     def end(self, name: str) -> None:
-        if name == "a" and self._links:
-            url, start = self._links.pop()
+        if name == "a" and self._link:
+            (url, start), self._link = self._link, None
             shown = "".join(self._out[start:]).strip()
             if _LINK.match(url) and shown not in (url, url.partition(":")[2]):
                 self._space = bool(shown)
@@ -167,7 +168,7 @@ class _Writer:
         number = self._lists[-1] if self._lists else 0
         if number:
             self._lists[-1] = number + 1
-        self._put("  " * max(0, len(self._lists) - 1) + (f"{number}." if number else "-"))
+        self._put("  " * min(len(self._lists) - 1, _DEEPEST) + (f"{number}." if number else "-"))
         self._space = True
 
     def _break(self, count: int) -> None:

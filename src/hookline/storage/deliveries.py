@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import msgspec
 
-from hookline.model import Attempt, ContactChange, Delivery
+from hookline.model import Attempt, ContactChange, Delivery, Event, Kind
 from hookline.storage.accepting import DELIVERY_COLUMNS, insert, names, store_follow_ups
+from hookline.storage.events import find_events
 from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
 from hookline.storage.units import ContactMoved, Prepared, Settlement
 
@@ -46,8 +47,8 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def due(self) -> list[tuple[str, int]]:
-        """Each lane that has something waiting, with the time of its earliest."""
+    async def due(self) -> list[tuple[str, int, Kind]]:
+        """Each lane that has something waiting, with the time and the kind of its earliest."""
 
         def plan() -> Plan[list[Row]]:
             # Hops from lane to lane along the index of what is due, however long each lane's queue is.
@@ -58,16 +59,23 @@ class Deliveries:
                     " SELECT (SELECT MIN(d.lane) FROM deliveries d WHERE d.next_at IS NOT NULL AND d.lane > l.lane)"
                     " FROM l WHERE l.lane IS NOT NULL)"
                     " SELECT l.lane, (SELECT MIN(d.next_at) FROM deliveries d"
-                    " WHERE d.lane = l.lane AND d.next_at IS NOT NULL) FROM l WHERE l.lane IS NOT NULL"
+                    " WHERE d.lane = l.lane AND d.next_at IS NOT NULL), (SELECT d.kind FROM deliveries d"
+                    " WHERE d.lane = l.lane AND d.next_at IS NOT NULL ORDER BY d.next_at LIMIT 1)"
+                    " FROM l WHERE l.lane IS NOT NULL"
                 )
             )
 
-        return cast("list[tuple[str, int]]", await self._db.read(plan))
+        return cast("list[tuple[str, int, Kind]]", await self._db.read(plan))
 
-    async def claim(self, wanted: Sequence[tuple[str, int]], owner: str, now: int) -> list[Delivery]:
-        """Take up to so many due deliveries of each lane; a mail's message is made in the same commit."""
+    async def claim(
+        self, wanted: Sequence[tuple[str, int]], owner: str, now: int
+    ) -> list[tuple[Delivery, Event | None]]:
+        """Take up to so many due deliveries of each lane, with their events.
 
-        def plan() -> Plan[list[Delivery]]:
+        A mail's message is made in the same commit: from then on it counts as sent.
+        """
+
+        def plan() -> Plan[list[tuple[Delivery, Event | None]]]:
             claimed: list[Delivery] = []
             for lane, most in wanted:
                 rows = yield Sql(
@@ -89,7 +97,8 @@ class Deliveries:
                         for d in mails
                     ],
                 )
-            return claimed
+            events = yield from find_events(sorted({(d.tenant, d.event) for d in claimed if d.event}))
+            return [(d, events.get((d.tenant, d.event or ""))) for d in claimed]
 
         return await self._db.run(plan)
 
@@ -168,18 +177,19 @@ class Deliveries:
 
         await self._db.run(plan)
 
-    async def hand_back(self, epoch: str, now: int) -> int:
-        """Put back what this process holds and has not begun; how many there were."""
+    async def hand_back(self, unbegun: Sequence[Delivery], now: int) -> None:
+        """Put back deliveries that were held ready and not begun."""
 
-        def plan() -> Plan[int]:
-            rows = yield Sql(
-                "UPDATE deliveries SET state = 'queued', owner = NULL, next_at = ?, updated_at = ?"
-                " WHERE owner = ? RETURNING id",
-                (now, now, epoch),
+        def plan() -> Plan[None]:
+            yield Many(
+                "UPDATE deliveries SET state = 'queued', owner = NULL, next_at = v.at, updated_at = v.at"
+                " FROM {v} WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id"
+                " AND deliveries.owner = v.owner",
+                "tenant:t id:t owner:t at:i",
+                [(d.tenant, d.id, d.owner, now) for d in unbegun],
             )
-            return len(rows)
 
-        return await self._db.run(plan)
+        await self._db.run(plan)
 
     async def get(self, tenant: str, delivery: str) -> Delivery | None:
         def plan() -> Plan[Delivery | None]:

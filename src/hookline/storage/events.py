@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
 
 from hookline.model import Event, Verdict
 from hookline.storage.accepting import EVENT_COLUMNS, names
-from hookline.storage.plans import Database, Plan, Row, Sql, Value, one
+from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
 
 COLUMNS = names(EVENT_COLUMNS)
 FIELDS = COLUMNS.split(", ")
@@ -19,6 +20,19 @@ def to_event(row: Row) -> Event:
     values: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
     values["verdicts"] = _verdicts.decode(values["verdicts"])
     return Event(**values)
+
+
+def find_events(wanted: Sequence[tuple[str, str]]) -> Plan[dict[tuple[str, str], Event]]:
+    """The events of these tenants and ids, by both."""
+    if not wanted:
+        return {}
+    columns = ", ".join(f"e.{field}" for field in FIELDS)
+    rows = yield Many(
+        f"SELECT {columns} FROM events e, {{v}} WHERE e.tenant = v.tenant AND e.id = v.id",
+        "tenant:t id:t",
+        wanted,
+    )
+    return {(event.tenant, event.id): event for event in map(to_event, rows)}
 
 
 class Events:

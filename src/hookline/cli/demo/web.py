@@ -59,25 +59,26 @@ class Api:
         self._base = base
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
-    async def call(self, method: str, path: str, body: bytes = b"") -> Any:
+    async def call(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """The body of the answer."""
         answer = await fetch(method, self._base + path, headers=self._headers, body=body)
         if answer.status >= 300:
             said = answer.body.decode("utf-8", "replace")[:500]
             raise ApiRefused(f"{method} {path} was answered {answer.status}: {said}")
-        return msgspec.json.decode(answer.body) if answer.body else None
+        return answer.body
 
     async def post(self, path: str, value: Any = None) -> Any:
-        return await self.call("POST", path, b"" if value is None else msgspec.json.encode(value))
+        said = await self.call("POST", path, b"" if value is None else msgspec.json.encode(value))
+        return msgspec.json.decode(said)
 
     async def get(self, path: str, **query: str) -> Any:
-        return await self.call("GET", path + (f"?{urlencode(query)}" if query else ""))
+        return msgspec.json.decode(await self.call("GET", path + (f"?{urlencode(query)}" if query else "")))
 
     async def all(self, path: str, **query: str) -> list[Any]:
         """Every item of a list, page after page, the newest first."""
-        found: list[Any] = []
-        page = {"next": ""}
+        page = await self.get(path, limit="250", **query)
+        found: list[Any] = page["data"]
         while page["next"] is not None:
-            after = {"after": page["next"]} if page["next"] else {}
-            page = await self.get(path, limit="250", **query, **after)
-            found += page["data"]  # type: ignore[arg-type]
+            page = await self.get(path, limit="250", after=page["next"], **query)
+            found += page["data"]
         return found
