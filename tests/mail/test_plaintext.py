@@ -26,8 +26,9 @@ from hookline.mail.plaintext import text_source, to_text
         ('<a href="https://a.example"><img src=x></a>', "https://a.example"),
         ("<ul><li>one<li>two</ul>", "- one\n- two"),
         ("<ol><li>one</li><li>two<ul><li>deep</li></ul></li></ol>", "1. one\n2. two\n  - deep"),
+        ("<ul><li><p>one</p></li><li></li><li>two</li></ul>", "- one\n\n-\n- two"),
         ("<table><tr><th>a<th>b</tr><tr><td>1</td><td>2</td></tr></table>", "a b\n1 2"),
-        ("<pre>a\n  b\n</pre>c", "a\n  b\n\n\nc"),
+        ("<pre>a\n  b\n</pre>c", "a\n  b\n\nc"),
         ("<title>T</title><style>p{}</style><script>x</script>a<!-- b --><noscript>c</noscript>", "a"),
         ("<head><meta charset=utf-8><title>T</title>x</head><body>a</body>", "a"),
         ('<div style="DISPLAY: none">pre<div>view</div></div><p hidden>b</p>a', "a"),
@@ -72,7 +73,7 @@ def test_any_markup_gives_some_text(html: str) -> None:
     ],
 )
 def test_megabytes_of_nonsense_take_no_time(piece: str) -> None:
-    assert isinstance(to_text(piece * (1_000_000 // len(piece))), str)
+    assert isinstance(to_text(piece * (300_000 // len(piece))), str)
 
 
 # --- made once, from the source of a template ------------------------------------------------------
@@ -133,9 +134,7 @@ def test_the_text_made_from_the_source_is_the_text_of_the_finished_html(source: 
     assert mail.text is not None
     rendered = mail.render(VARIABLES, Same())
     expected = to_text(rendered.html or "")
-    assert [line.split() for line in (rendered.text or "").split("\n")] == [
-        line.split() for line in expected.split("\n")
-    ]
+    assert (rendered.text or "") == expected
 
 
 @pytest.mark.parametrize(
@@ -147,6 +146,7 @@ def test_the_text_made_from_the_source_is_the_text_of_the_finished_html(source: 
         "{% raw %}<p>{{ x }}</p>{% endraw %}",
         "<b {% if yes %}class=x{% endif %}>a</b>",
         "<style>{% if yes %}p{}{% endif %}</style>a",
+        "<ol>{% for i in items %}<li>{{ i }}</li>{% endfor %}</ol>",
         "&#123;&#123; name }} a",
         "\U000f0000a",
     ],
@@ -159,5 +159,5 @@ def test_where_the_source_cannot_tell_each_mail_is_converted(source: str) -> Non
 
 
 def test_template_syntax_keeps_its_place() -> None:
-    source = "<p>A</p>{% if x %}<p>B {{ b }}</p>{% endif %}<p>C</p>"
-    assert text_source(source, "_url") == "A{% if x %}\n\nB {{ b }}{% endif %}\n\nC"
+    source = text_source("A<br>{% if x %}<br>B {{ b }}{% endif %}&amp;C", "_url")
+    assert source == "A\x0b{% if x %}\x0bB {{ b }}{% endif %}&C"

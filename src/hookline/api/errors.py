@@ -10,7 +10,12 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
 from msgspec import Struct
 
 from hookline.storage import StorageUnavailable
@@ -158,4 +163,9 @@ def _of_parameters(error: ValidationException) -> ApiError:
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler for everything."""
-    return answer(as_api_error(error))
+    problem = as_api_error(error)
+    if isinstance(error, NotFoundException):
+        problem.detail = f"there is nothing at {request.url.path}"
+    elif isinstance(error, MethodNotAllowedException):
+        problem.detail = f"{request.method} is not for {request.url.path}"
+    return answer(problem)

@@ -12,6 +12,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
+from msgspec import Struct
 
 from hookline import __version__
 from hookline.api.auth import PUBLIC, needed_scope
@@ -90,9 +91,11 @@ def completed(app: Litestar, derived: dict[str, Any]) -> dict[str, Any]:
         [Problem], ref_template="#/components/schemas/{name}"
     )[1]
     strict = {kind.__name__ for kind in _subclasses(Strict)}
-    for found in components["schemas"].values():
-        if found.get("title") in strict:
+    meanings = {kind.__name__: kind.__doc__ for kind in _subclasses(Struct)}
+    for name, found in components["schemas"].items():
+        if name in strict:
             found["additionalProperties"] = False
+        found.setdefault("description", (meanings.get(name) or "").replace("``", "`"))
     named: dict[str, Any] = msgspec.json.decode(_GENERIC.sub(rb"PageOf\1", msgspec.json.encode(schema)))
     return named
 

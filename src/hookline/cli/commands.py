@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from hookline import __version__
-from hookline.cli import campaigns, demo, deliveries, events, hooks, keys, serve, setup
+from hookline.cli import campaigns, deliveries, demo, events, hooks, keys, serve, setup
 from hookline.cli.common import Mistake
 from hookline.storage import StorageUnavailable
 

@@ -58,9 +58,10 @@ class Mistake(Exception):
 @contextmanager
 def mistakes(*also: type[Exception]) -> Iterator[None]:
     """What goes wrong in here for a reason outside the program, or as one of ``also``, is a ``Mistake``."""
+    outside: tuple[type[Exception], ...] = (ValueError, OSError, StorageUnavailable, *also)
     try:
         yield
-    except (ValueError, OSError, StorageUnavailable, *also) as error:
+    except outside as error:
         raise Mistake(str(error)) from error
 
 

@@ -18,6 +18,7 @@ app = group("deliveries", "Deliveries: list them, show one with its attempts.")
 @on_database
 async def list_deliveries(
     storage: Storage,
+    *,
     hook: Annotated[str | None, typer.Option(help="Of this hook.")] = None,
     event: Annotated[str | None, typer.Option(help="For this event.")] = None,
     campaign: Annotated[str | None, typer.Option(help="Of this campaign.")] = None,
@@ -29,8 +30,7 @@ async def list_deliveries(
         TENANT, limit=limit, hook=hook, event=event, campaign=campaign, state=state
     )
     rows = [
-        (when(d.created_at), d.kind, d.state, d.attempts, d.error, d.address or d.event, d.id)
-        for d in found
+        (when(d.created_at), d.kind, d.state, d.attempts, d.error, d.address or d.event, d.id) for d in found
     ]
     show(
         ("CREATED", "KIND", "STATE", "ATTEMPTS", "ERROR", "FOR", "ID"), rows, "There are no such deliveries."
@@ -68,9 +68,7 @@ async def show_delivery(
 def _show_attempt(attempt: Attempt) -> None:
     took = (attempt.finished_at - attempt.started_at) / 1000
     said = " ".join(str(part) for part in (attempt.error, attempt.status) if part is not None)
-    print(
-        f"\nattempt {attempt.number}, {when(attempt.started_at)}, {took:.0f} ms: {attempt.outcome} {said}"
-    )
+    print(f"\nattempt {attempt.number}, {when(attempt.started_at)}, {took:.0f} ms: {attempt.outcome} {said}")
     if attempt.detail:
         print(f"  {attempt.detail}")
     for name, raw in (("request", attempt.request), ("response", attempt.response)):

@@ -24,6 +24,7 @@ app = group("events", "Events: publish one, list them.")
 @on_app
 async def publish(
     hookline: App,
+    *,
     type: Annotated[str, typer.Argument(metavar="TYPE", help="Such as order.paid.")],
     data: Annotated[
         str, typer.Argument(metavar="[DATA]", help="JSON, @file, or - for standard input.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from msgspec.structs import replace
 
 from hookline import __version__
+from hookline.cli.asgi import Asgi
 from hookline.cli.common import EVERYTHING, mistakes, with_settings
 from hookline.settings import Settings
 
@@ -40,7 +41,7 @@ async def serve(
             app = await build(settings)
         stack.push_async_callback(app.stop)
         await app.start()
-        asgi = development.DevFront(app, box) if dev else app.asgi
+        asgi = development.DevFront(app, box) if dev else cast("Asgi", app.asgi)
         await stack.enter_async_context(serving.serving(asgi, listener))
         if dev:
             await development.introduce(app, box is not None)

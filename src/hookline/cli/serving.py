@@ -16,8 +16,8 @@ from typing import Any
 
 import structlog
 import uvicorn
-from litestar.types import ASGIApp
 
+from hookline.cli.asgi import Asgi
 from hookline.cli.common import Mistake
 from hookline.settings import Settings
 
@@ -34,10 +34,10 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(asgi: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+async def serving(asgi: Asgi, listener: socket.socket) -> AsyncIterator[None]:
     """Answer HTTP on a listening socket for as long as the block lasts; requests under way are finished."""
     config = uvicorn.Config(
-        asgi,  # type: ignore[arg-type]
+        asgi,
         http="httptools",
         ws="none",
         lifespan="off",

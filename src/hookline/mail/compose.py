@@ -13,7 +13,7 @@ import minijinja
 from msgspec import Struct
 
 from hookline.mail import mime
-from hookline.mail.plaintext import text_source, tidy, to_text
+from hookline.mail.plaintext import laid_out, text_source, to_text
 from hookline.mail.weave import CLICK, FOOTER, OPEN, UNSUBSCRIBE, URL, Woven, weave_html, weave_text
 from hookline.rules import templates
 from hookline.rules.addresses import parse_address
@@ -116,7 +116,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
         if text is None and html is not None:
             text = to_text(html)
         elif text is not None and self.text_is_derived:
-            text = tidy(text)
+            text = laid_out(text)
         subject = mime.clean(_render("subject", self.subject, given) or "")
         if len(subject) > MAX_SUBJECT:
             raise FieldError("subject", f"longer than {MAX_SUBJECT} characters")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import sys
 from typing import Annotated
 
 import typer
@@ -46,8 +44,7 @@ async def _demo(once: bool) -> int:
             await play.run()
         stories = await tell(Ending(stage, scenery, play.faults))
         showing.summarise(show.console, stories)
-        failed = [story.title for story in stories if not story.held]
         if not once:
             show.goodbye(stage)
-            await live_on(stage)
-    return FAILED if failed else 0
+            await live_on(stage, feed)
+    return 0 if all(story.held for story in stories) else FAILED

@@ -41,7 +41,9 @@ class Reader(Struct, frozen=True, kw_only=True):
 
 
 CAST: tuple[Reader, ...] = (
-    Reader(name="Ada", opens=(0.3,), clicks=(0.4,), opens_promo=True, phone="+351210000001", balance="1200.30"),
+    Reader(
+        name="Ada", opens=(0.3,), clicks=(0.4,), opens_promo=True, phone="+351210000001", balance="1200.30"
+    ),
     Reader(name="Grace", opens=(1.0,), phone="+351210000002", balance="500.45"),
     Reader(name="Katherine", opens=(1.5,), clicks=(1.6,), opens_promo=True),
     Reader(name="Alan", opens=(2.0, 3.0)),

@@ -7,6 +7,7 @@ import contextlib
 
 from hookline.cli.demo import mailbox
 from hookline.cli.demo.cast import CAST
+from hookline.cli.demo.show import Feed
 from hookline.cli.demo.stage import Stage
 from hookline.cli.serving import told_to_stop
 from hookline.clock import RealClock
@@ -15,10 +16,11 @@ TICK_SECONDS = 0.25
 READER_EVERY = 20.0
 
 
-async def live_on(stage: Stage) -> None:
+async def live_on(stage: Stage, feed: Feed) -> None:
     """Live in real time until SIGINT or SIGTERM."""
     stop = told_to_stop()
-    tasks = [asyncio.create_task(work) for work in (_keep_time(stage), _open_now_and_then(stage))]
+    works = (_keep_time(stage), _show_events(stage, feed), _open_now_and_then(stage))
+    tasks = [asyncio.create_task(work) for work in works]
     await stop.wait()
     for task in tasks:
         task.cancel()
@@ -32,6 +34,13 @@ async def _keep_time(stage: Stage) -> None:
         behind = real.now() - stage.clock.now()
         if behind > 0:
             stage.clock.advance(behind)
+        await asyncio.sleep(TICK_SECONDS)
+
+
+async def _show_events(stage: Stage, feed: Feed) -> None:
+    while True:
+        await stage.app.services.dispatcher.idle()
+        await feed.notice()
         await asyncio.sleep(TICK_SECONDS)
 
 

@@ -11,6 +11,7 @@ from hookline.cli.demo import mailbox
 from hookline.cli.demo.cast import CAST, WITHDRAWALS, Reader, Withdrawal
 from hookline.cli.demo.scenery import LINK, PROVIDER_LOGIN, SHOP_URL, Scenery
 from hookline.cli.demo.stage import LAST_HOUR, Notice, Stage
+from hookline.cli.demo.web import ApiRefused
 from hookline.cli.postbox import Mail
 from hookline.model import HOUR, SECOND
 
@@ -34,7 +35,10 @@ class Play:
         await self._notice()
         for hours, act in sorted([*self._of_readers(), *self._of_the_bank()], key=itemgetter(0)):
             await self._pass_time(hours)
-            await act()
+            try:
+                await act()
+            except (OSError, KeyError, ValueError, ApiRefused) as error:
+                self.faults.append(repr(error))
             await stage.work()
             await self._notice()
         await self._pass_time(LAST_HOUR)

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from msgspec import Struct
-from rich.console import Console, Group
+from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.rule import Rule
@@ -37,16 +36,8 @@ COLOURS = {
 MARKS = {"succeeded": ("✓", "green"), "failed": ("✗", "red")}
 FIGURES = {"email.sent": "sent", "email.opened": "opened", "email.clicked": "clicked"}
 PLAIN_WIDTH = 130
+BESIDE_WIDTH = 100
 NAMES_SHOWN = 3
-
-
-class Happened(Struct, frozen=True):
-    """One kind of event at one moment, and what it triggered; the same for several readers is one line."""
-
-    at: int
-    kind: str
-    outcome: str
-    style: str
 
 
 class Show:
@@ -84,16 +75,21 @@ class Show:
             (f"{stage.url}/dev/mail", "the mails: to look at one is to open it"),
             (f"{stage.url}/docs", "the API"),
         ):
-            self.console.print(Text(f"  {address}  ", style="bold cyan") + Text(what, style="default"), soft_wrap=True)
+            self.console.print(
+                Text(f"  {address}  ", style="bold cyan") + Text(what, style="default"), soft_wrap=True
+            )
         self.console.print("\nIt stays up; every 20 seconds another reader opens the mail. Ctrl-C ends it.")
 
     async def line(self, text: Text) -> None:
+        text.rstrip()
         self.console.print(text, no_wrap=True, overflow="ellipsis")
         await asyncio.sleep(self._pace)
 
     def count(self, event: Event) -> None:
         if event.type in FIGURES:
-            self._counts["promo" if event.campaign is None and event.type == "email.sent" else FIGURES[event.type]] += 1
+            self._counts[
+                "promo" if event.campaign is None and event.type == "email.sent" else FIGURES[event.type]
+            ] += 1
 
     def move_to(self, passed: int) -> None:
         figures = "  ".join(f"[bold]{number}[/] {name}" for name, number in self._counts.items())
@@ -128,8 +124,8 @@ class Feed:
 
     async def _line(self, at: int, kind: str, who: str, outcome: Text) -> None:
         text = Text(f"+{_clock(at - self._start)}  ", style="bright_black")
-        text.append(f"{kind:<19}", style=COLOURS.get(kind, "default"))
-        text.append(f"{who:<33}  ", style="default")
+        text.append(f"{kind:<21}", style=COLOURS.get(kind, "default"))
+        text.append(f"{who:<35}", style="default")
         await self._show.line(text + outcome)
 
     async def _outcome(self, event: Event) -> Text:
@@ -137,13 +133,20 @@ class Feed:
         found = await self._stage.app.services.storage.deliveries.page(TENANT, event=event.id, limit=50)
         deliveries = {delivery.hook: delivery for delivery in found}
         parts: list[Text] = []
-        for verdict in event.verdicts:
-            label, delivery = self._labels.get(verdict.hook, "a hook"), deliveries.get(verdict.hook)
+        for verdict in sorted(event.verdicts, key=lambda verdict: verdict.hook):  # the oldest hook first
+            label, delivery = await self._label(verdict.hook), deliveries.get(verdict.hook)
             if delivery is not None:
                 parts.append(await self._state(label, delivery))
             else:
                 parts.append(Text(f"{label}: {verdict.verdict}", style="bright_black"))
         return Text("→ ", style="bright_black") + Text("  ").join(parts) if parts else Text()
+
+    async def _label(self, hook: str) -> str:
+        """What the demo calls a hook, or its name for one that was added while it runs."""
+        if hook not in self._labels:
+            found = await self._stage.app.services.storage.hooks.get(TENANT, hook)
+            self._labels[hook] = found.spec.name if found and found.spec.name else "a new hook"
+        return self._labels[hook]
 
     async def _state(self, label: str, delivery: Delivery) -> Text:
         if delivery.state in MARKS:
@@ -152,18 +155,26 @@ class Feed:
             reason = f" {delivery.error}" if delivery.error else ""
             return Text(f"{label} ") + Text(mark + reason, style=style)
         self._pending[delivery.id] = delivery.attempts
-        wait = _duration((delivery.next_at or 0) - self._stage.clock.now())
+        if delivery.next_at is None:
+            return Text(f"{label} …")
+        wait = _duration(delivery.next_at - self._stage.clock.now())
         attempts = await self._stage.app.services.storage.deliveries.attempts(TENANT, delivery.id)
-        said = f"HTTP {attempts[-1].status}" if attempts and attempts[-1].status else delivery.error or delivery.state
+        said = (
+            f"HTTP {attempts[-1].status}"
+            if attempts and attempts[-1].status
+            else delivery.error or delivery.state
+        )
         return Text(f"{label} ") + Text(f"↻ {said}, again in {wait}", style="yellow")
 
     async def _retries(self) -> None:
         for name, attempts in list(self._pending.items()):
             delivery = await self._stage.app.services.storage.deliveries.get(TENANT, name)
             if delivery is not None and delivery.attempts > attempts:
-                outcome = await self._state(self._labels.get(delivery.hook or "", "a hook"), delivery)
+                outcome = await self._state(await self._label(delivery.hook or ""), delivery)
                 who = f"attempt {delivery.attempts}"
-                await self._line(delivery.updated_at, "retry", who, Text("→ ", style="bright_black") + outcome)
+                await self._line(
+                    delivery.updated_at, "retry", who, Text("→ ", style="bright_black") + outcome
+                )
 
 
 def _who(event: Event) -> str:
@@ -198,17 +209,30 @@ def summarise(console: Console, stories: Sequence[Story]) -> None:
         console.print()
         title = Text(f"{number}  {story.title}  ", style="bold") + Text(mark, style=f"bold {style}")
         console.print(Rule(title, align="left", style="bright_black"))
-        console.print(Padding(Text(story.told, style="italic"), (0, 0, 0, 3)))
-        console.print(Padding(Group(*(_table(table) for table in story.tables)), (0, 0, 0, 3)))
-        for check in story.checks:
+        console.print(Text(f"   {story.told}", style="italic"))
+        tables = [_table(table) for table in story.found.tables]
+        if story.found.beside and console.width >= BESIDE_WIDTH:
+            row = RichTable.grid(padding=(0, 6, 0, 0))
+            row.add_row(*tables)
+            tables = [row]
+        for table in tables:
+            console.print(Padding(table, (1, 0, 0, 3), expand=False))
+        for check in story.found.checks:
             if not check.held:
                 console.print(Text(f"   ✗ expected {check.what}; found {check.found}", style="red"))
+    console.print()
+    failed = [str(number) for number, story in enumerate(stories, 1) if not story.held]
+    if failed:
+        console.print(Text(f"Not as it must be: story {', '.join(failed)}.", style="bold red"))
+    else:
+        console.print(Text(f"All {len(stories)} stories came out as they must.", style="bold green"))
 
 
 def _table(table: Table) -> RichTable:
     shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="bright_black", pad_edge=False)
-    for column in table.columns:
-        shown.add_column(column, overflow="fold")
+    for place, column in enumerate(table.columns):
+        numbers = all(row[place].rstrip("%").replace(".", "").isdigit() for row in table.rows)
+        shown.add_column(column, overflow="fold", justify="right" if numbers else "left")
     for row in table.rows:
         shown.add_row(*(Text(cell) for cell in row))
     return shown

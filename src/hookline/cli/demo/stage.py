@@ -20,7 +20,7 @@ from hookline.cli.keys import make_key
 from hookline.cli.postbox import Postbox, postbox
 from hookline.cli.serving import address_of, listen, serving
 from hookline.clock import ManualClock, RealClock
-from hookline.model import HOUR
+from hookline.model import HOUR, MINUTE
 from hookline.settings import Settings
 
 HOST = "127.0.0.1"
@@ -79,7 +79,7 @@ async def staging(usual_port: bool) -> AsyncIterator[Stage]:
             smtp_url=box.smtp_url,
             allow_targets=LOOPBACK,
         )
-        clock = ManualClock(RealClock().now() - LAST_HOUR * HOUR)
+        clock = ManualClock(RealClock().now() // MINUTE * MINUTE - LAST_HOUR * HOUR)
         app = await build(settings, clock=clock, chance=lambda: 0.5)
         stack.push_async_callback(app.stop)
         await app.start()

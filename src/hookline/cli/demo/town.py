@@ -13,14 +13,15 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
-from litestar.types import Receive, Scope, Send
 from msgspec import Struct
 
+from hookline.cli.asgi import Receive, Scope, Send, headers_of, read_body, respond
 from hookline.rules.signing import SignatureError, verify
 
-ACCOUNT, TOKEN, NUMBER = "AC00000000000000000000000000000001", "a-token-of-the-gateway", "+15005550006"  # noqa: S105
+ACCOUNT, TOKEN, NUMBER = "AC00000000000000000000000000000001", "a-token-of-the-gateway", "+15005550006"
 SLACK_PATH = "/slack/services/T0000/B0000/demo"
 JSON, TEXT = "application/json", "text/plain"
+LARGEST = 1024 * 1024
 
 
 class Reply(Struct, frozen=True):
@@ -85,13 +86,20 @@ class Gateway:
     def take(self, headers: Mapping[str, str], body: bytes) -> Reply:
         scheme, _, login = headers.get("authorization", "").partition(" ")
         if scheme != "Basic" or b64decode(login).decode() != f"{ACCOUNT}:{TOKEN}":
-            return Reply(401, msgspec.json.encode({"code": 20003, "message": "Authenticate", "status": 401}), JSON)
+            return Reply(
+                401, msgspec.json.encode({"code": 20003, "message": "Authenticate", "status": 401}), JSON
+            )
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         if form.keys() != {"To", "From", "Body"} or form["From"] != NUMBER or not form["To"].startswith("+"):
             refusal = {"code": 21211, "message": "Invalid 'To' Phone Number", "status": 400}
             return Reply(400, msgspec.json.encode(refusal), JSON)
         self.messages.append((form["To"], form["Body"]))
-        sent = {"sid": f"SM{len(self.messages):032d}", "status": "queued", "to": form["To"], "body": form["Body"]}
+        sent = {
+            "sid": f"SM{len(self.messages):032d}",
+            "status": "queued",
+            "to": form["To"],
+            "body": form["Body"],
+        }
         return Reply(201, msgspec.json.encode(sent), JSON)
 
 
@@ -105,20 +113,10 @@ class Town:
         self.sms = Gateway()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            body += message["body"]
-            more = message["more_body"]
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        reply = self._reply(f"{scope['method']} {scope['path']}", headers, body)
-        fields = [(b"content-type", reply.kind.encode())]
-        if reply.status != 204:
-            fields.append((b"content-length", str(len(reply.body)).encode()))
-        await send({"type": "http.response.start", "status": reply.status, "headers": fields})
-        await send({"type": "http.response.body", "body": reply.body, "more_body": False})
+        body = await read_body(receive, LARGEST)
+        if body is not None:
+            reply = self._reply(f"{scope['method']} {scope['path']}", headers_of(scope), body)
+            await respond(send, reply.status, {"content-type": reply.kind}, reply.body)
 
     def _reply(self, asked: str, headers: Mapping[str, str], body: bytes) -> Reply:
         match asked:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -74,12 +73,21 @@ async def introduce(app: App, catches_mail: bool) -> None:
 
 async def _key(storage: Storage, file: Path) -> str:
     """The key of the start before, so that copied lines go on working; else a new one."""
-    with contextlib.suppress(FileNotFoundError):
-        text = file.read_text().strip()
-        if await storage.access.key_by_digest(digest(text)) is not None:
-            return text
-    text = await make_key(storage, "serve --dev", "manage")
+    text = _remembered(file)
+    if text is None or await storage.access.key_by_digest(digest(text)) is None:
+        text = await make_key(storage, "serve --dev", "manage")
+        _remember(file, text)
+    return text
+
+
+def _remembered(file: Path) -> str | None:
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
+def _remember(file: Path, text: str) -> None:
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
         new.write(text + "\n")
-    return text

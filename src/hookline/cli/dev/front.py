@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from html import escape
+from typing import cast
 
-from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Struct
 
 from hookline.app import App
+from hookline.cli.asgi import Asgi, Receive, Scope, Send
 from hookline.cli.common import TENANT
 from hookline.cli.dev import pages
 from hookline.cli.postbox import Mail, Postbox
@@ -18,6 +19,7 @@ from hookline.rules.signing import SignatureError, verify
 KEPT = 200
 LARGEST = 2 * 1024 * 1024
 SHOWN_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature", "hookline-delivery", "content-type")
+NO_SUCH_MAIL = pages.page("No such mail", "<p>It is not there, or no longer.</p>")
 
 
 class Arrival(Struct, frozen=True):
@@ -36,46 +38,32 @@ class DevFront:
 
     def __init__(self, app: App, box: Postbox | None) -> None:
         self._storage = app.services.storage
-        self._behind: ASGIApp = app.asgi
+        self._behind = cast("Asgi", app.asgi)
         self._box = box
         self._arrivals: deque[Arrival] = deque(maxlen=KEPT)
         self._count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"].rstrip("/")
-        if scope["type"] == "http" and path == "/dev/inbox":
-            if scope["method"] == "POST":
-                await self._take(scope, receive)
-                await pages.answer(send, 204)
-            else:
-                await pages.answer(send, 200, inbox_page(self._arrivals))
-        elif scope["type"] == "http" and self._box is not None and (path + "/").startswith("/dev/mail/"):
-            wanted = path.removeprefix("/dev/mail").lstrip("/")
-            if not wanted:
-                await pages.answer(send, 200, mails_page(self._box))
-                return
-            mail = next((mail for mail in self._box.mails if str(mail.number) == wanted), None)
-            if mail is None:
-                await pages.answer(
-                    send, 404, pages.page("No such mail", "<p>It is not there, or no longer.</p>")
-                )
-            else:
-                await pages.answer(send, 200, mail_page(mail))
+        path = scope["path"].rstrip("/") if scope["type"] == "http" else ""
+        if path == "/dev/inbox" and scope["method"] == "POST":
+            await self._take(scope, receive)
+            await pages.answer(send, 204)
+        elif path == "/dev/inbox":
+            await pages.answer(send, 200, inbox_page(self._arrivals))
+        elif self._box is not None and path == "/dev/mail":
+            await pages.answer(send, 200, mails_page(self._box))
+        elif self._box is not None and path.startswith("/dev/mail/"):
+            number = path.removeprefix("/dev/mail/")
+            found = next((mail for mail in self._box.mails if str(mail.number) == number), None)
+            await pages.answer(send, 200 if found else 404, mail_page(found) if found else NO_SUCH_MAIL)
         else:
             await self._behind(scope, receive, send)
 
     async def _take(self, scope: Scope, receive: Receive) -> None:
-        body = b""
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            body = (body + message["body"])[:LARGEST]
-            if not message["more_body"]:
-                break
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        body = await read_body(receive, LARGEST)
+        if body is None:
+            return
+        headers = headers_of(scope)
         genuine, verdict = await self._check(headers, body)
         self._count += 1
         self._arrivals.append(Arrival(self._count, time.time(), headers, body, genuine, verdict))

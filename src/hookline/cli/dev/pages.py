@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from litestar.types import Send
+from hookline.cli.asgi import Send, respond
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --quiet: #8889; }
@@ -21,7 +21,14 @@ pre { padding: .75rem; border: 1px solid var(--line); border-radius: 6px; white-
 iframe { width: 100%; height: 32rem; border: 1px solid var(--line); border-radius: 6px; background: #fff; }
 """
 # Images of our own alone, so that a mail's pixel counts and nobody else is told.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+HEADERS = {
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:;"
+    " frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+}
 
 
 def page(title: str, body: str, *, back: str | None = None, refresh: bool = False) -> bytes:
@@ -54,14 +61,4 @@ def moment(seconds: float) -> str:
 
 
 async def answer(send: Send, status: int, body: bytes = b"") -> None:
-    headers = [
-        (b"content-type", b"text/html; charset=utf-8"),
-        (b"content-security-policy", POLICY.encode()),
-        (b"referrer-policy", b"no-referrer"),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    if status != 204:
-        headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    await respond(send, status, HEADERS, body)

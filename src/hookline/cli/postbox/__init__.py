@@ -27,7 +27,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the process says: the ``port`` first, then a mail, or the answer to a question on its input."""
 
     port: int = 0
-    mail: "Mail | None" = None
+    mail: Mail | None = None
     echo: bool = False
 
 

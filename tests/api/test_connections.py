@@ -1,0 +1,97 @@
+"""Connections: credentials come in and never go out again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CREDENTIALS = {"account_sid": "AC-in-clear", "auth_token": "token-in-clear", "from": "+15005550006"}
+TWILIO = {"name": "texts", "kind": "twilio", "credentials": CREDENTIALS}
+
+
+async def test_credentials_are_never_shown(api: Any, tmp_path: Path) -> None:
+    made = await api.post("/v1/connections", TWILIO | {"base_url": "http://127.0.0.1:9/twilio"})
+    assert made.status == 201
+    assert made.json["id"].startswith("con_")
+    assert made.json["credentials"] == dict.fromkeys(CREDENTIALS, "…")
+    assert made.json["base_url"] == "http://127.0.0.1:9/twilio"
+    path = f"/v1/connections/{made.json['id']}"
+    one, listed = await api.get(path), await api.get("/v1/connections")
+    changed = await api.call("PATCH", path, {"credentials": {"auth_token": "other-in-clear"}})
+    assert (one.json, listed.json["data"], changed.json) == (made.json, [made.json], made.json)
+    assert b"in-clear" not in made.body + one.body + listed.body + changed.body
+    files = [file.read_bytes() for file in tmp_path.iterdir() if file.is_file()]
+    assert files
+    assert all(b"in-clear" not in content for content in files)
+
+
+async def test_a_patch_keeps_what_it_does_not_name(api: Any) -> None:
+    made = (await api.post("/v1/connections", TWILIO | {"base_url": "http://127.0.0.1:9"})).json
+    path = f"/v1/connections/{made['id']}"
+    changed = await api.call(
+        "PATCH", path, {"name": "sms", "credentials": {"from": "Shop"}, "base_url": None}
+    )
+    assert (changed.status, changed.json["name"], changed.json["base_url"]) == (200, "sms", None)
+    stored = await api.app.services.storage.access.connection("default", made["id"])
+    assert stored.credentials == CREDENTIALS | {"from": "Shop"}
+
+
+async def test_a_connection_is_deleted(api: Any) -> None:
+    made = (await api.post("/v1/connections", TWILIO)).json
+    path = f"/v1/connections/{made['id']}"
+    other = await api.with_key(tenant="other")
+    assert (await other.call("DELETE", path)).status == 404
+    assert (await other.get(path)).status == 404
+    assert (await api.call("DELETE", path)).status == 204
+    for method, body in (("GET", None), ("DELETE", None), ("PATCH", {})):
+        assert (await api.call(method, path, body)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "words"),
+    [
+        ({"kind": "slack"}, "#/kind", "not available yet"),
+        ({"kind": "smtp"}, "#/kind", "not available yet"),
+        ({"kind": "http"}, "#/kind", "not available yet"),
+        ({"kind": "pigeon"}, "#/kind", "pigeon"),
+        ({"name": ""}, "#/name", ""),
+        ({"credentials": {}}, "#/credentials/account_sid", "required"),
+        ({"credentials": CREDENTIALS | {"auth_token": " "}}, "#/credentials/auth_token", "required"),
+        ({"credentials": CREDENTIALS | {"pass/word": "x"}}, "#/credentials/pass~1word", "unknown field"),
+        ({"credentials": CREDENTIALS | {"from": 5}}, "#/credentials", "str"),
+        ({"base_url": "ftp://example.com"}, "#/base_url", "http"),
+        ({"base_url": "http://169.254.169.254/"}, "#/base_url", ""),
+        ({"base_url": "https://user:pw@example.com/"}, "#/base_url", ""),
+        ({"base_url": "https://example.com/?a=b"}, "#/base_url", "query"),
+        ({"token": "x"}, "#/token", "unknown field"),
+    ],
+)
+async def test_bad_input_names_the_field_and_stores_nothing(
+    api: Any, change: Any, pointer: str, words: str
+) -> None:
+    reply = await api.post("/v1/connections", TWILIO | change)
+    assert (reply.status, list(reply.faults)) == (422, [pointer])
+    assert words in reply.faults[pointer]
+    assert (await api.get("/v1/connections")).json["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("patch", "pointer"),
+    [
+        ({"kind": "twilio"}, "#/kind"),
+        ({"credentials": {"auth_token": ""}}, "#/credentials/auth_token"),
+        ({"credentials": {"user": "x"}}, "#/credentials/user"),
+        ({"base_url": "nowhere"}, "#/base_url"),
+        ({"name": None}, "#/name"),
+    ],
+)
+async def test_a_bad_patch_changes_nothing(api: Any, patch: Any, pointer: str) -> None:
+    made = (await api.post("/v1/connections", TWILIO)).json
+    path = f"/v1/connections/{made['id']}"
+    reply = await api.call("PATCH", path, patch)
+    assert (reply.status, list(reply.faults)) == (422, [pointer])
+    assert (await api.get(path)).json == made
+    stored = await api.app.services.storage.access.connection("default", made["id"])
+    assert stored.credentials == CREDENTIALS
