@@ -103,7 +103,12 @@ class Intake:
         return self._config
 
     async def hook(self, tenant: str, hook: str) -> CompiledHook | Invalid | None:
-        return (await self.config()).hooks.get((tenant, hook))
+        """A hook by its id. One that we have not heard of may have been made in another process: look again."""
+        found = (await self.config()).hooks.get((tenant, hook))
+        if found is None:
+            self.forget_config()
+            found = (await self.config()).hooks.get((tenant, hook))
+        return found
 
     async def prepare(self, tenant: str, drafts: Sequence[EventDraft]) -> Unit:
         """Match drafts with the hooks of now; the unit holds only while the configuration stays."""

@@ -42,3 +42,10 @@ async def mail_api(tmp_path: Path, mailserver: MailServer) -> AsyncIterator[Clie
     more = {"smtp_url": mailserver.url, "public_url": "https://mail.example"}
     async with client_of(_settings(tmp_path, **more)) as client:
         yield client
+
+
+@pytest.fixture
+async def deaf_api(tmp_path: Path, mailserver: MailServer) -> AsyncIterator[Client]:
+    """As ``mail_api``, but with no public URL, so that no reader could be heard."""
+    async with client_of(_settings(tmp_path, smtp_url=mailserver.url)) as client:
+        yield client

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+from support.client import Client
 
-async def events(api: Any, kind: str) -> list[dict[str, Any]]:
+
+async def events(api: Client, kind: str) -> list[dict[str, Any]]:
     """The data of all events of a kind, oldest first."""
     found = (await api.get(f"/v1/events?type={kind}")).json["data"]
     return [event["data"] for event in reversed(found)]
 
 
-async def test_a_contact_is_made_and_found(api: Any) -> None:
+async def test_a_contact_is_made_and_found(api: Client) -> None:
     listed = (await api.post("/v1/lists", {"name": "news"})).json
     made = await api.post(
         "/v1/contacts",
@@ -46,7 +48,7 @@ async def test_a_contact_is_made_and_found(api: Any) -> None:
     assert await events(api, "contact.subscribed") == [about | {"list": listed["id"]}]
 
 
-async def test_the_same_email_is_the_same_contact(api: Any) -> None:
+async def test_the_same_email_is_the_same_contact(api: Client) -> None:
     first = (
         await api.post("/v1/contacts", {"email": "ada@example.com", "attributes": {"a": 1, "b": 2}})
     ).json
@@ -67,7 +69,7 @@ async def test_the_same_email_is_the_same_contact(api: Any) -> None:
     }
 
 
-async def test_a_change_of_nothing_tells_nothing(api: Any) -> None:
+async def test_a_change_of_nothing_tells_nothing(api: Client) -> None:
     body = {"email": "ada@example.com", "attributes": {"a": 1}, "tags": ["x"]}
     first = (await api.post("/v1/contacts", body)).json
     again = await api.post("/v1/contacts", body)
@@ -75,7 +77,7 @@ async def test_a_change_of_nothing_tells_nothing(api: Any) -> None:
     assert await events(api, "contact.updated") == []
 
 
-async def test_numbers_stay_exact(api: Any) -> None:
+async def test_numbers_stay_exact(api: Client) -> None:
     raw = (
         b'{"email": "ada@example.com", "attributes":'
         b' {"balance": 1000.10, "id": 19421777835146490123, "rate": 0.1000000000000000055511151231257827}}'
@@ -95,7 +97,7 @@ async def test_numbers_stay_exact(api: Any) -> None:
     assert (await events(api, "contact.updated"))[-1]["changed"] == {"rate": {"from": 1, "to": True}}
 
 
-async def test_patch_changes_what_it_names(api: Any) -> None:
+async def test_patch_changes_what_it_names(api: Client) -> None:
     made = (
         await api.post(
             "/v1/contacts",
@@ -129,7 +131,7 @@ async def test_patch_changes_what_it_names(api: Any) -> None:
     assert len(await events(api, "contact.unsubscribed")) == 1
 
 
-async def test_an_email_belongs_to_one_contact(api: Any) -> None:
+async def test_an_email_belongs_to_one_contact(api: Client) -> None:
     await api.post("/v1/contacts", {"email": "ada@example.com"})
     await api.post("/v1/contacts", {"email": "bob@example.com"})
     refused = await api.call("PATCH", "/v1/contacts/bob@example.com", {"email": "Ada@example.com"})
@@ -138,7 +140,7 @@ async def test_an_email_belongs_to_one_contact(api: Any) -> None:
     assert (await api.get("/v1/contacts/bob@example.com")).status == 200
 
 
-async def test_lists_are_joined_and_never_left_by_leaving_them_out(api: Any) -> None:
+async def test_lists_are_joined_and_never_left_by_leaving_them_out(api: Client) -> None:
     one, two = [(await api.post("/v1/lists", {"name": name})).json["id"] for name in ("one", "two")]
     await api.post("/v1/contacts", {"email": "ada@example.com", "lists": ["one"]})
     patched = await api.call("PATCH", "/v1/contacts/ada@example.com", {"lists": ["two"]})
@@ -147,7 +149,7 @@ async def test_lists_are_joined_and_never_left_by_leaving_them_out(api: Any) -> 
     assert await events(api, "contact.updated") == []
 
 
-async def test_contacts_are_listed_newest_first(api: Any) -> None:
+async def test_contacts_are_listed_newest_first(api: Client) -> None:
     await api.post("/v1/lists", {"name": "news"})
     for name in ("ada", "bob", "cleo"):
         lists = ["news"] if name != "bob" else []
@@ -162,7 +164,7 @@ async def test_contacts_are_listed_newest_first(api: Any) -> None:
     assert (unknown.status, list(unknown.faults)) == (422, ["list"])
 
 
-async def test_a_contact_is_deleted(api: Any) -> None:
+async def test_a_contact_is_deleted(api: Client) -> None:
     made = (await api.post("/v1/contacts", {"email": "ada@example.com"})).json
     assert (await api.call("DELETE", f"/v1/contacts/{made['id']}")).status == 204
     for method in ("GET", "DELETE"):
@@ -170,7 +172,7 @@ async def test_a_contact_is_deleted(api: Any) -> None:
     assert (await api.post("/v1/contacts", {"email": "ada@example.com"})).json["id"] != made["id"]
 
 
-async def test_changes_at_once_are_all_kept(api: Any) -> None:
+async def test_changes_at_once_are_all_kept(api: Client) -> None:
     await asyncio.gather(
         *(
             api.post("/v1/contacts", {"email": "ada@example.com", "attributes": {f"n{i}": i}})
@@ -211,14 +213,14 @@ async def test_changes_at_once_are_all_kept(api: Any) -> None:
         ({"email": "ada@example.com", "emial": "x"}, "#/emial"),
     ],
 )
-async def test_bad_input_names_the_field_and_stores_nothing(api: Any, body: Any, pointer: str) -> None:
+async def test_bad_input_names_the_field_and_stores_nothing(api: Client, body: Any, pointer: str) -> None:
     reply = await api.post("/v1/contacts", body)
     assert (reply.status, list(reply.faults)) == (422, [pointer])
     assert (await api.get("/v1/contacts")).json["data"] == []
     assert (await api.stored())[0] == 0
 
 
-async def test_attributes_have_a_size_however_they_grow(api: Any) -> None:
+async def test_attributes_have_a_size_however_they_grow(api: Client) -> None:
     half = "x" * 40_000
     await api.post("/v1/contacts", {"email": "ada@example.com", "attributes": {"a": half}})
     refused = await api.call("PATCH", "/v1/contacts/ada@example.com", {"attributes": {"b": half}})
@@ -226,7 +228,7 @@ async def test_attributes_have_a_size_however_they_grow(api: Any) -> None:
     assert list((await api.get("/v1/contacts/ada@example.com")).json["attributes"]) == ["a"]
 
 
-async def test_a_body_has_to_be_json(api: Any) -> None:
+async def test_a_body_has_to_be_json(api: Client) -> None:
     reply = await api.post("/v1/contacts", b'{"email": "ada@', headers={"content-type": "application/json"})
     assert reply.status == 400
     deep = b'{"email": "ada@example.com", "attributes": {"a": ' + b"[" * 5000 + b"]" * 5000 + b"}}"
@@ -236,7 +238,7 @@ async def test_a_body_has_to_be_json(api: Any) -> None:
     assert (await api.get("/v1/contacts")).json["data"] == []
 
 
-async def test_tenants_do_not_see_each_other(api: Any) -> None:
+async def test_tenants_do_not_see_each_other(api: Client) -> None:
     made = (await api.post("/v1/contacts", {"email": "ada@example.com"})).json
     other = await api.with_key(tenant="other")
     for method in ("GET", "PATCH", "DELETE"):
@@ -245,7 +247,7 @@ async def test_tenants_do_not_see_each_other(api: Any) -> None:
     assert (await other.post("/v1/contacts", {"email": "ada@example.com"})).status == 201
 
 
-async def test_keys_and_scopes_hold(api: Any) -> None:
+async def test_keys_and_scopes_hold(api: Client) -> None:
     reader = await api.with_key("read")
     assert (await reader.get("/v1/contacts")).status == 200
     assert (await reader.post("/v1/contacts", {"email": "ada@example.com"})).status == 403

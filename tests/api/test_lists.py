@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from support.client import Client
 
-async def test_a_list_is_made_and_counts_its_members(api: Any) -> None:
+
+async def test_a_list_is_made_and_counts_its_members(api: Client) -> None:
     made = await api.post("/v1/lists", {"name": " Spring news "})
     assert made.status == 201
     assert made.json["id"].startswith("lst_")
@@ -20,7 +22,7 @@ async def test_a_list_is_made_and_counts_its_members(api: Any) -> None:
     assert (await api.get("/v1/lists")).json == {"data": [expected], "next": None}
 
 
-async def test_each_list_counts_its_own(api: Any) -> None:
+async def test_each_list_counts_its_own(api: Client) -> None:
     for name in ("one", "two", "three"):
         await api.post("/v1/lists", {"name": name})
     await api.post("/v1/contacts", {"email": "ada@example.com", "lists": ["two"]})
@@ -32,7 +34,7 @@ async def test_each_list_counts_its_own(api: Any) -> None:
     assert ([one["name"] for one in rest["data"]], rest["next"]) == (["one"], None)
 
 
-async def test_a_name_is_taken_once(api: Any) -> None:
+async def test_a_name_is_taken_once(api: Client) -> None:
     await api.post("/v1/lists", {"name": "news"})
     again = await api.post("/v1/lists", {"name": "news "})
     assert again.status == 409
@@ -53,13 +55,13 @@ async def test_a_name_is_taken_once(api: Any) -> None:
         ({"name": "news", "double_opt_in": True}, "#/double_opt_in"),
     ],
 )
-async def test_bad_input_names_the_field_and_stores_nothing(api: Any, body: Any, pointer: str) -> None:
+async def test_bad_input_names_the_field_and_stores_nothing(api: Client, body: Any, pointer: str) -> None:
     reply = await api.post("/v1/lists", body)
     assert (reply.status, list(reply.faults)) == (422, [pointer])
     assert (await api.get("/v1/lists")).json["data"] == []
 
 
-async def test_what_is_not_there_is_a_404(api: Any) -> None:
+async def test_what_is_not_there_is_a_404(api: Client) -> None:
     made = (await api.post("/v1/lists", {"name": "news"})).json
     assert (await api.get("/v1/lists/nothing")).status == 404
     other = await api.with_key(tenant="other")

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from support.client import Client
 
-async def test_an_address_is_suppressed_and_allowed_again(api: Any) -> None:
+
+async def test_an_address_is_suppressed_and_allowed_again(api: Client) -> None:
     made = await api.post("/v1/suppressions", {"address": "Ada@Example.com"})
     assert made.status == 201
     assert made.json == {
@@ -27,7 +29,7 @@ async def test_an_address_is_suppressed_and_allowed_again(api: Any) -> None:
     assert (await api.call("DELETE", "/v1/suppressions/ada@example.com")).status == 404
 
 
-async def test_pages_walk_all(api: Any) -> None:
+async def test_pages_walk_all(api: Client) -> None:
     for name in "abc":
         await api.post("/v1/suppressions", {"address": f"{name}@example.com", "reason": "invalid"})
     page = (await api.get("/v1/suppressions?limit=2")).json
@@ -45,13 +47,13 @@ async def test_pages_walk_all(api: Any) -> None:
         ({"address": "ada@example.com", "list": "news"}, "#/list"),
     ],
 )
-async def test_bad_input_names_the_field_and_stores_nothing(api: Any, body: Any, pointer: str) -> None:
+async def test_bad_input_names_the_field_and_stores_nothing(api: Client, body: Any, pointer: str) -> None:
     reply = await api.post("/v1/suppressions", body)
     assert (reply.status, list(reply.faults)) == (422, [pointer])
     assert (await api.get("/v1/suppressions")).json["data"] == []
 
 
-async def test_tenants_have_their_own(api: Any) -> None:
+async def test_tenants_have_their_own(api: Client) -> None:
     await api.post("/v1/suppressions", {"address": "ada@example.com"})
     other = await api.with_key(tenant="other")
     assert (await other.get("/v1/suppressions")).json["data"] == []

@@ -86,6 +86,7 @@ VARIABLES = {
     "items": ["x", "y&z"],
 }
 FRAGMENTS = [
+    "<ol><li>a</li><li><a href='{{ url }}'>b</a></li></ol>",
     "<p>Dear {{ name }},</p>", "<p>One\n  two</p>", "<br>", "{{ name }} &amp; Co", "<b>{{ items[1] }}</b>", "<hr>",
     '<a href="{{ url }}">own</a>', '<a href="https://a.example/?n={{ name }}&amp;x">{{ name }}</a>', " ", "\n", "word",
     "<ul><li>a</li><li>{{ name }}</li></ul>", "<h2>{{ name }}</h2>", '<img alt="{{ name }}">', "{# note #}", "<div>",

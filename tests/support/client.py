@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -41,8 +42,9 @@ class Client:
         headers = {name: value for name, value in headers.items() if value is not None}
         if body is not None:
             options["data" if isinstance(body, bytes) or hasattr(body, "__aiter__") else "json"] = body
-        if isinstance(body, bytes) and "content-type" not in headers:
-            headers["content-type"] = "application/json"
+        if isinstance(body, bytes):
+            headers.setdefault("content-type", "application/json")
+            options["data"] = io.BytesIO(body)
         async with self.session.request(method, self.url + path, headers=headers, **options) as response:
             raw = await response.read()
             json = await response.json(content_type=None) if "json" in response.content_type else None

@@ -28,7 +28,7 @@ from hookline.api import (
     tracking,
 )
 from hookline.api.auth import Authenticator, provide_key
-from hookline.api.bodies import MAX_BODY, JsonBody
+from hookline.api.bodies import MAX_BODY, MAX_IN, JsonBody, limited
 from hookline.api.errors import ApiError, handle
 from hookline.api.paging import known_parameters
 from hookline.api.publishing import Publisher
@@ -58,10 +58,13 @@ def build_api(services: Services, pages: Sequence[HTTPRouteHandler] = ()) -> ASG
     framework = build_litestar(services, authenticator, pages)
 
     async def api(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST":
+        if scope["type"] != "http":
+            await framework(scope, receive, send)
+        elif scope["path"] == "/v1/events" and scope["method"] == "POST":
             await publish(scope, receive, send)
         else:
-            await framework(scope, receive, send)
+            most = MAX_IN if scope["path"].startswith("/in/") else MAX_BODY
+            await framework(scope, limited(receive, scope["headers"], most), send)
 
     return api
 
@@ -82,7 +85,7 @@ def build_litestar(
         exception_handlers={
             ApiError: handle, HTTPException: handle, StorageUnavailable: handle, Exception: handle
         },
-        request_max_body_size=MAX_BODY,
+        request_max_body_size=None,  # see `limited`
         after_request=_protect,
         openapi_config=openapi.config(),
         logging_config=None,

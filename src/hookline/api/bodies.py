@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
 from litestar.dto import AbstractDTO, DTOFieldDefinition
 from litestar.openapi.spec import Reference, Schema
+from litestar.types import Receive
 from litestar.typing import FieldDefinition
 
 from hookline.api.errors import ApiError, from_validation, invalid
@@ -18,6 +19,8 @@ T = TypeVar("T")
 MIB = 1024 * 1024
 MAX_BODY = MIB
 MAX_EVENTS = 8 * MIB
+MAX_IN = 8 * MIB
+DRAIN = 16 * MIB
 
 # What the contract has and this version has not: refused, never stored and ignored.
 LATER_IN_HOOK = frozenset(
@@ -97,24 +100,52 @@ def check_json_type(content_type: str) -> None:
         raise ApiError(415, f"send application/json, not {media}")
 
 
-async def read(
-    receive: Callable[[], Awaitable[MutableMapping[str, Any]]], announced: bytes | None, limit: int
-) -> bytes:
-    """The whole body of an ASGI request. ApiError 413 as soon as it is known to exceed ``limit`` bytes."""
-    too_large = ApiError(413, f"the body is larger than {limit} bytes", headers={"connection": "close"})
-    if announced is not None and announced.isdigit() and int(announced) > limit:
-        raise too_large
-    chunks: list[bytes] = []
+def limited(receive: Receive, headers: Iterable[tuple[bytes, bytes]], limit: int) -> Receive:
+    """``receive``, but ApiError 413 as soon as the body is known to exceed ``limit`` bytes.
+
+    A client that is still sending would see a broken connection instead of the answer, so what it sends is
+    read and dropped first, up to ``DRAIN`` bytes; not from one that waits to be told to go on (RFC 9110, 10.1.1).
+    """
+    named = dict(headers)
+    announced = named.get(b"content-length", b"0")
+    promised = int(announced) if announced.isdigit() else 0
     size = 0
+
+    async def drain() -> None:
+        dropped = 0
+        while dropped < DRAIN:
+            message: Mapping[str, Any] = await receive()
+            dropped += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
+
+    async def counted() -> Any:
+        nonlocal size
+        message: Any = None
+        if promised <= limit:
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size <= limit:
+                return message
+        if (
+            promised <= limit + DRAIN
+            and b"expect" not in named
+            and (message is None or message.get("more_body"))
+        ):
+            await drain()
+        raise ApiError(413, f"the body is larger than {limit} bytes", headers={"connection": "close"})
+
+    return counted
+
+
+async def read(receive: Receive) -> bytes:
+    """The whole body of an ASGI request."""
+    chunks: list[bytes] = []
     while True:
-        message = await receive()
+        message: Mapping[str, Any] = await receive()
         if message["type"] == "http.disconnect":
             raise ApiError(400, "the connection ended within the body")
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise too_large
-        chunks.append(chunk)
+        chunks.append(message.get("body", b""))
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

@@ -123,11 +123,14 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     ) -> ConnectionShown:
         """Counts for the next attempt, also of deliveries that wait."""
         stored = await find(key, connection_id)
+        given = {} if data.credentials is UNSET else data.credentials
+        # What comes back as it was shown stays as it is.
+        new = {name: text for name, text in given.items() if text != HIDDEN}
         changed = msgspec.structs.replace(
             stored,
             name=stored.name if data.name is UNSET else data.name,
             base_url=stored.base_url if data.base_url is UNSET else data.base_url,
-            credentials=stored.credentials | ({} if data.credentials is UNSET else data.credentials),
+            credentials=stored.credentials | new,
         )
         return _shown(await access.put_connection(check(changed)))
 

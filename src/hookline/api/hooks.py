@@ -42,7 +42,7 @@ class Secret(Struct, frozen=True):
 
 
 def routes(services: Services) -> list[HTTPRouteHandler]:
-    desk = _Desk(services)
+    desk = Desk(services)
 
     @post("/v1/hooks", tags=TAGS, operation_id="createHook", summary="Make a hook")
     async def create(key: Caller, data: JSONBody[HookInput]) -> HookMade:
@@ -101,7 +101,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     return [create, index, one, change, remove, secret, test, test_unsaved]
 
 
-class _Desk:
+class Desk:
     """What can be done with hooks. Changes go one after another, for each reads what it changes."""
 
     def __init__(self, services: Services) -> None:

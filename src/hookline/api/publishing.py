@@ -98,7 +98,7 @@ class Publisher:
         for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
             raise bad_parameter(name, "there is no such parameter")
         content_type = named.get(b"content-type", b"").decode("latin-1")
-        body = await bodies.read(receive, named.get(b"content-length"), bodies.MAX_EVENTS)
+        body = await bodies.read(bodies.limited(receive, headers, bodies.MAX_EVENTS))
         drafts, many = read_events(content_type, headers, body, key.id)
         try:
             accepted = await self._intake.accept(key.tenant, drafts) if drafts else []

@@ -8,6 +8,7 @@ In two steps: markup becomes marks between words (``_marked``), and marks become
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from html import unescape
 
 from hookline.mail.markup import attributes, scan
@@ -15,7 +16,7 @@ from hookline.rules.tags import Tag, tags, words
 
 _BREAK, _BULLET, _PARAGRAPH, _LINE, _ITEM_END = "\x0b", "\x1c", "\x1d", "\x1e", "\x1f"
 _SPACES = re.compile(r"[ \t\r\n\f]{2,}|[\t\r\n\f]")
-_GAP = re.compile(r" ?[\x0b\x1c-\x1f][ \x0b\x1c-\x1f]*")
+_GAP = re.compile(r"[\x0b\x1c-\x1f][ \x0b\x1c-\x1f]*")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none", re.I)
 _UNSEEN = frozenset(("head", "template", "noscript", "object", "svg", "select"))
 _VOID = frozenset(
@@ -29,13 +30,14 @@ _DEEPEST = 9  # lists in lists are indented so far and no further
 # Template syntax is carried through as characters of Unicode's private planes, one for each tag.
 _EXPRESSION, _STATEMENT, _MOST_TAGS = 0xF0000, 0x100000, 0xFFFD
 _STAND_IN = re.compile("[\U000f0000-\U0010ffff]")
+_STAND_IN_FOR_A_STATEMENT = re.compile("[\U00100000-\U0010ffff]")
 _LINK = re.compile("https?://|mailto:|tel:|[\U000f0000-\U0010ffff]", re.I)
 _OF_MARKUP = frozenset(("safe", "autoescape", "filter", "e", "escape"))  # make or expect HTML when rendered
 
 
 def to_text(html: str) -> str:
     """Paragraphs set apart by blank lines, links as ``text (url)``, lists with dashes or numbers."""
-    return laid_out(_marked(html))
+    return laid_out("".join(_marked(html).out))
 
 
 def text_source(source: str, captured: str) -> str | None:
@@ -45,47 +47,47 @@ def text_source(source: str, captured: str) -> str | None:
     numbered lists with statements. ``captured`` is the name whose ``set`` blocks hold no markup.
     """
     pieces, position, syntax = [], 0, dict[str, str]()
-    numbered = "<ol" in source.lower()
     for tag in tags(source):
-        if len(syntax) == _MOST_TAGS or _needs_html(source, tag, captured, numbered):
+        if len(syntax) == _MOST_TAGS or _needs_html(source, tag, captured):
             return None
         stand_in = chr((_EXPRESSION if tag.kind == "expression" else _STATEMENT) + len(syntax))
         syntax[stand_in] = source[tag.start : tag.end]
         pieces += [source[position : tag.start], stand_in]
         position = tag.end
-    marked = _marked("".join([*pieces, source[position:]]))
+    marker = _marked("".join([*pieces, source[position:]]))
+    marked = "".join(marker.out)
     statements = [stand_in for stand_in in syntax if ord(stand_in) >= _STATEMENT]
-    if [found for found in _STAND_IN.findall(marked) if ord(found) >= _STATEMENT] != statements:
+    if _STAND_IN_FOR_A_STATEMENT.findall(marked) != statements:
         return None
-    if re.search(r"\{[{%#]", marked) or _STAND_IN.search(source):
+    if marker.counts_statements or re.search(r"\{[{%#]", marked) or _STAND_IN.search(source):
         return None
     return _STAND_IN.sub(lambda found: syntax[found[0]], marked)
 
 
-def _needs_html(source: str, tag: Tag, captured: str, numbered: bool) -> bool:
+def _needs_html(source: str, tag: Tag, captured: str) -> bool:
     if tag.kind in ("comment", "raw"):
         return tag.kind == "raw"
     found = [word.text for word in words(source, tag)]
-    counts = numbered and found[:1] in (["for"], ["if"])
     block = found[:1] == ["set"] and "=" not in found and found[1:] != [captured]
-    return counts or block or not _OF_MARKUP.isdisjoint(found)
+    return block or not _OF_MARKUP.isdisjoint(found)
 
 
 def laid_out(marked: str) -> str:
     """Marks as line breaks, white space as a browser would collapse it."""
-    text = _GAP.sub(_gap, _SPACES.sub(" ", marked)).strip(" \n")
-    return re.sub(r" +(?=\n|$)", "", text.replace("\xa0", " "))
+    text = _GAP.sub(lambda found: _gap(found[0]), _SPACES.sub(" ", marked))
+    text = text.replace(" \n", "\n").strip(" \n")
+    return re.sub(r" +(?=\n|$)", "", text.replace("\xa0", " ")) if "\xa0" in text else text
 
 
-def _gap(found: re.Match[str]) -> str:
-    marks = found[0]
+@lru_cache(256)  # a mail has hundreds of gaps, of a few kinds
+def _gap(marks: str) -> str:
     if _BULLET in marks and _ITEM_END not in marks:
         return " "
     lines = any(mark in marks for mark in (_LINE, _ITEM_END, _BULLET))
     return "\n" * min(2, max(2 * (_PARAGRAPH in marks), lines, marks.count(_BREAK)))
 
 
-def _marked(html: str) -> str:
+def _marked(html: str) -> _Marker:
     """The text of ``html`` with marks where its elements set words apart."""
     marker = _Marker()
     hidden, depth = "", 0  # inside of an element that shows nothing
@@ -109,14 +111,15 @@ def _marked(html: str) -> str:
                 hidden, depth = piece.name, 1
             else:
                 marker.start(piece.name, found)
-    return "".join(marker.out)
+    return marker
 
 
 class _Marker:
-    """Turns the pieces of a document into text and marks."""
+    """Turns the pieces of a document into text and marks, ``out``."""
 
     def __init__(self) -> None:
         self.out: list[str] = []
+        self.counts_statements = False  # a numbered list holds some, so its numbers are not known
         self._link: tuple[str, int] | None = None  # its address, and where its text begins
         self._lists: list[int] = []  # the next number of each open list, 0 where it has none
         self._preformatted = 0
@@ -124,6 +127,8 @@ class _Marker:
     def text(self, text: str) -> None:
         if self._preformatted:
             text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", _BREAK).replace(" ", "\xa0")
+        if self._lists and any(self._lists) and _STAND_IN_FOR_A_STATEMENT.search(text):
+            self.counts_statements = True
         self.out.append(_SPACES.sub(" ", text))
 
     def start(self, name: str, found: dict[str, str]) -> None:

@@ -43,8 +43,7 @@ def parse_time(text: str) -> int:
     except ValueError as error:
         raise ValueError(f"{text!r} is not a time: {error}") from None
     try:
-        moment = moment.replace(tzinfo=timezone(offset))
-        whole = moment - EPOCH
+        whole = moment.replace(tzinfo=timezone(offset)).astimezone(UTC) - EPOCH
     except OverflowError:
         raise ValueError(f"{text!r} is out of range") from None
     micros = int((fraction or "0")[:6].ljust(6, "0"))

@@ -10,7 +10,7 @@ from typing import cast
 from msgspec import Struct
 
 from hookline.app import App
-from hookline.cli.asgi import Asgi, Receive, Scope, Send
+from hookline.cli.asgi import Asgi, Receive, Scope, Send, headers_of, read_body
 from hookline.cli.common import TENANT
 from hookline.cli.dev import pages
 from hookline.cli.postbox import Mail, Postbox
@@ -67,7 +67,8 @@ class DevFront:
         genuine, verdict = await self._check(headers, body)
         self._count += 1
         self._arrivals.append(Arrival(self._count, time.time(), headers, body, genuine, verdict))
-        print(f"inbox: {headers.get('webhook-id', 'a request')}, {verdict}", flush=True)
+        named = "".join(filter(str.isprintable, headers.get("webhook-id", "a request")))[:80]
+        print(f"inbox: {named}, {verdict}", flush=True)
 
     async def _check(self, headers: dict[str, str], body: bytes) -> tuple[bool, str]:
         """As a receiver does it; only that we look up the secret that a receiver would have been given."""
