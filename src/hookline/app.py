@@ -14,6 +14,7 @@ from hookline.actions.work import Tools
 from hookline.api import build_api
 from hookline.clock import Clock, RealClock
 from hookline.dispatch import Dispatcher
+from hookline.dispatch.replays import Replayer
 from hookline.intake import Intake
 from hookline.mail.campaigns import CampaignRunner
 from hookline.mail.sender import Mailer
@@ -40,7 +41,12 @@ class App:
         """Take back what a stopped process left open, then begin to work."""
         services = self.services
         await services.dispatcher.start()
-        for work in (services.dispatcher.run(), services.dispatcher.beat(), services.campaigns.run()):
+        for work in (
+            services.dispatcher.run(),
+            services.dispatcher.beat(),
+            services.campaigns.run(),
+            services.replayer.run(),
+        ):
             self._tasks.append(asyncio.create_task(work))
 
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
@@ -93,6 +99,7 @@ async def build(
         http=http,
         mailer=mailer,
         campaigns=campaigns,
+        replayer=Replayer(storage, intake, clock, dispatcher.wake),
         clock=clock,
         token_key=token_key,
     )

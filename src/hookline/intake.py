@@ -82,6 +82,11 @@ class Intake:
                 if delivery.owner is not None and delivery.id not in kept:
                     self.release(delivery.lane)
 
+    def expect_config(self, version: int) -> None:
+        """This version holds now: read the hooks anew if they are of another."""
+        if self._config is not None and self._config.version != version:
+            self._config = None
+
     def forget_config(self) -> None:
         """Read the hooks anew before the next use."""
         self._config = None

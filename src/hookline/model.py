@@ -24,6 +24,7 @@ AttemptError = Literal[
     "blocked_address", "redirect", "http_status", "gone", "rate_limited", "protocol", "template",
     "smtp_temporary", "smtp_permanent", "suppressed", "provider", "crashed", "cancelled",
 ]  # fmt: skip
+ReplayState = Literal["succeeded", "failed", "cancelled", "held", "disabled"]
 VerdictKind = Literal["matched", "condition", "limit", "disabled", "loop", "error"]
 
 # The seven events that an emailing user knows, and the two that providers add.
@@ -161,7 +162,11 @@ class Hook(Struct, frozen=True, kw_only=True):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """One action owed. ``owner`` is the epoch of the process that holds it, set just while ``sending``."""
+    """One action owed. ``owner`` is the epoch of the process that holds it, set just while ``sending``.
+
+    ``attempts`` counts all tries, ``tries`` those that the schedule counts. ``resume_state`` and
+    ``resume_at`` are where an extra attempt leads back to when it fails.
+    """
 
     tenant: str
     id: str
@@ -180,7 +185,41 @@ class Delivery(Struct, frozen=True, kw_only=True):
     tries: int = 0
     owner: str | None = None
     error: AttemptError | None = None
+    resume_state: State | None = None
+    resume_at: int | None = None
+    replay: str | None = None
     depth: int = 0
+    seq: int = 0
+
+
+class ReplayInput(Strict, frozen=True, kw_only=True):
+    """Which deliveries of a hook to make anew. ``disabled`` stands for events that it did not see for that."""
+
+    hook: str
+    types: list[str] = []
+    states: Annotated[list[ReplayState], Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: ["failed", "held"]
+    )
+    since: str | None = None
+    until: str | None = None
+    dry_run: bool = False
+
+
+class Replay(Struct, frozen=True, kw_only=True):
+    """``done`` of ``total`` deliveries are made anew; ``cursor`` is the last place that was looked at."""
+
+    tenant: str
+    id: str
+    spec: ReplayInput
+    state: Literal["running", "finished", "stopped"]
+    created_at: int
+    since: int | None = None
+    until: int | None = None
+    cursor: int = 0
+    until_seq: int = 0
+    total: int = 0
+    done: int = 0
+    finished_at: int | None = None
     seq: int = 0
 
 

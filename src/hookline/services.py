@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from hookline.clock import Clock
 from hookline.dispatch import Dispatcher
+from hookline.dispatch.replays import Replayer
 from hookline.intake import Intake
 from hookline.mail.campaigns import CampaignRunner
 from hookline.mail.sender import Mailer
@@ -24,5 +25,6 @@ class Services(Struct, frozen=True):
     http: HttpClient
     mailer: Mailer | None
     campaigns: CampaignRunner
+    replayer: Replayer
     clock: Clock
     token_key: bytes

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
+from hookline.settings import Settings
 from support.client import Client, client_of
 from support.mailserver import MailServer, serving_mail
 from support.receiver import Receiver, receiving
-
-from hookline.settings import Settings
 
 
 def _settings(home: Path, **more: str) -> Settings:

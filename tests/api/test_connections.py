@@ -39,6 +39,7 @@ async def test_a_patch_keeps_what_it_does_not_name(api: Client) -> None:
     )
     assert (changed.status, changed.json["name"], changed.json["base_url"]) == (200, "sms", None)
     stored = await api.app.services.storage.access.connection("default", made["id"])
+    assert stored is not None
     assert stored.credentials == CREDENTIALS | {"from": "Shop"}
 
 
@@ -98,4 +99,5 @@ async def test_a_bad_patch_changes_nothing(api: Client, patch: Any, pointer: str
     assert (reply.status, list(reply.faults)) == (422, [pointer])
     assert (await api.get(path)).json == made
     stored = await api.app.services.storage.access.connection("default", made["id"])
+    assert stored is not None
     assert stored.credentials == CREDENTIALS

@@ -7,7 +7,6 @@ import io
 import json
 from typing import Any
 
-import aiohttp
 import pytest
 
 from hookline.model import Message
@@ -124,6 +123,7 @@ async def test_events_arrive_with_what_came_kept_raw(api: Client) -> None:
         "provider_event": OPEN,
     }
     stored = await api.app.services.storage.events.get("default", event["id"])
+    assert stored is not None
     assert raw in stored.data
 
 
@@ -236,6 +236,7 @@ async def test_an_unknown_event_is_kept_and_answered(api: Client) -> None:
     [event] = await events(api)
     assert (event["type"], event["subject"]) == ("mailjet.snooze", "ada@example.com")
     stored = await api.app.services.storage.events.get("default", event["id"])
+    assert stored is not None
     assert stored.data == raw
 
 
@@ -289,11 +290,8 @@ async def test_a_body_has_a_limit(api: Client) -> None:
             yield raw[place : place + 2**16]
 
     for data in (io.BytesIO(large), in_pieces(large)):  # with its length announced, and without
-        try:
-            reply = await api.post(f"/in/{source['id']}", headers=SIGNED, data=data)
-            assert reply.status == 413
-        except aiohttp.ClientConnectionError:  # it was answered, and closed, before all was sent
-            continue
+        reply = await api.post(f"/in/{source['id']}", headers=SIGNED, data=data)
+        assert reply.status == 413
     assert await events(api) == []
     fits = b"[" + event + b" " * (2 * 2**20) + b"]"
     assert (await tell(api, source, in_pieces(fits))).status == 200

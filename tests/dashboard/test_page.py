@@ -35,7 +35,7 @@ async def test_only_what_the_page_is_made_of_can_be_fetched(site: Site) -> None:
         assert (await site.get(f"/assets/{name}")).status == 404, name
 
 
-async def test_the_page_knows_every_file_that_it_asks_for(site: Site, tab: Tab) -> None:
+async def test_what_the_page_asks_for_is_there_and_nothing_else(site: Site, tab: Tab) -> None:
     await tab.page.goto(site.url)
     await expect(tab.page.get_by_label("API key")).to_be_focused()
     assert tab.problems == []

@@ -83,9 +83,9 @@ async def test_an_expression_that_fails_changes_nothing_and_says_why(engine: Eng
 
 
 async def test_tags_and_lists_change_once_each(engine: Engine) -> None:
-    readers = await engine.list("readers")
+    readers = await engine.new_list("readers")
     ada = await engine.contact("ada@example.com", readers.id, tags=("old",))
-    vips = await engine.list("vips")
+    vips = await engine.new_list("vips")
     change = {"add_tags": ["vip"], "remove_tags": ["old"], "subscribe": ["vips"], "unsubscribe": [readers.id]}
     await engine.hook({"on": ["a.b"], "do": {"kind": "contact", "contact": "{{ event.data.who }}"} | change})
     for _ in range(2):
@@ -245,7 +245,7 @@ async def test_a_text_in_doubt_is_not_sent_twice_after_a_crash(engine: Engine, r
     await engine.publish("go", {"amount": 1}, subject="ada@example.com")
     (due,) = await engine.storage.deliveries.due()
     claimed = await engine.storage.deliveries.claim([(due[0], 1)], "prc_dead", engine.clock.now())
-    assert len(claimed) == 1, "claimed by a commit of its own before the act"
+    assert len(claimed.work) == 1, "claimed by a commit of its own before the act"
     await engine.dispatcher.take_over(2**62)
     engine.clock.advance(60 * MINUTE)
     await engine.run()

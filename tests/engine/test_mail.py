@@ -34,7 +34,7 @@ def promo(campaign: str) -> dict[str, object]:
 
 async def readers(engine: Engine, *names: str) -> tuple[Campaign, dict[str, Delivery]]:
     """A campaign that was sent to these readers; each one's delivery by name."""
-    listed = await engine.list("readers")
+    listed = await engine.new_list("readers")
     for name in names:
         raw = json.dumps({"first_name": name.title()}).encode()
         await engine.contact(f"{name}@example.com", listed.id, attributes=raw)
@@ -44,7 +44,7 @@ async def readers(engine: Engine, *names: str) -> tuple[Campaign, dict[str, Deli
 
 
 async def test_a_campaign_reaches_everybody_on_its_list_once(post: Engine, mailserver: MailServer) -> None:
-    listed = await post.list("readers")
+    listed = await post.new_list("readers")
     names = [f"reader{n}" for n in range(40)]
     for name in names:
         await post.contact(f"{name}@example.com", listed.id, attributes=b'{"first_name": "J\xc3\xb8rn"}')
@@ -231,7 +231,7 @@ async def test_a_mail_in_doubt_after_a_crash_is_shown_and_not_sent_twice(
     database_url: str | Path, mailserver: MailServer
 ) -> None:
     async with running(database_url, mailserver.url) as first:
-        listed = await first.list("readers")
+        listed = await first.new_list("readers")
         for name in ("ada", "bob", "cyd"):
             await first.contact(f"{name}@example.com", listed.id)
         spec = CampaignInput(name="x", list=listed.id, from_="a@b.example", subject="Hi", text="Hi")
@@ -240,7 +240,7 @@ async def test_a_mail_in_doubt_after_a_crash_is_shown_and_not_sent_twice(
         )
         await first.campaigns.start(campaign)
         await first.campaigns.run_once()
-        claimed = await first.storage.deliveries.claim([("cmp_x", 1)], "prc_dead", first.clock.now())
+        claimed = (await first.storage.deliveries.claim([("cmp_x", 1)], "prc_dead", first.clock.now())).work
         assert len(claimed) == 1
     async with running(database_url, mailserver.url) as second:
         await second.dispatcher.take_over(2**62)
@@ -254,7 +254,7 @@ async def test_a_mail_in_doubt_after_a_crash_is_shown_and_not_sent_twice(
 
 async def test_an_smtp_server_that_is_away_is_waited_for(database_url: str | Path) -> None:
     async with running(database_url, "smtp://127.0.0.1:9") as engine:
-        listed = await engine.list("readers")
+        listed = await engine.new_list("readers")
         await engine.contact("ada@example.com", listed.id)
         campaign = await engine.campaign(listed)
         (waiting,) = await engine.deliveries(campaign=campaign.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hookline.model import DAY, MINUTE, SECOND
@@ -217,3 +218,17 @@ async def test_what_a_dead_process_held_is_sent_again_and_the_crash_is_recorded(
         (done,) = await second.deliveries()
         attempts = await second.attempts(done)
         assert [(a.outcome, a.error) for a in attempts] == [("retry", "crashed"), ("ok", None)]
+
+
+async def test_an_edited_hook_counts_for_what_waits(engine: Engine, receiver: Receiver) -> None:
+    receiver.answers = [500]
+    hook = await engine.hook(webhook(receiver.url + "/old"))
+    await engine.publish("order.paid")
+    await engine.run()
+    moved = msgspec.structs.replace(
+        hook.spec, do=msgspec.structs.replace(hook.spec.do, url=receiver.url + "/new")
+    )
+    await engine.storage.hooks.put(msgspec.structs.replace(hook, spec=moved))
+    engine.clock.advance(MINUTE)
+    await engine.run()
+    assert [got.path for got in receiver.got] == ["/old", "/new"]

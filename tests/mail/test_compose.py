@@ -251,7 +251,7 @@ def test_any_value_of_an_extra_header_arrives(value: str) -> None:
     ],
 )
 def test_what_cannot_be_a_header_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="Message-ID|header|URL"):
+    with pytest.raises(ValueError, match=r"Message-ID|header|URL"):
         built(rendered(), **options)
 
 

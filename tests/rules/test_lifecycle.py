@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.model import DAY, MINUTE, SECOND, Delivery, Outcome
-from hookline.rules.lifecycle import ENDS, REPEATABLE, TRANSITIONS, Policy, allowed, crashed, settle
+from hookline.rules.lifecycle import ENDS, REPEATABLE, TRANSITIONS, Policy, allowed, crashed, extra, settle
 
 POLICY = Policy((5 * SECOND, 5 * MINUTE, 30 * MINUTE))
 kinds = st.sampled_from(["webhook", "slack", "email", "sms", "contact"])
@@ -79,3 +79,31 @@ def test_a_crash_repeats_only_what_may_be_repeated_and_spends_no_try(kind: str) 
 
 def test_nothing_leaves_an_end_by_itself() -> None:
     assert not [step for step, actor in TRANSITIONS.items() if step[0] in ENDS and actor != "user"]
+
+
+@given(st.sampled_from(["waiting", "failed", "held"]), outcomes, chances)
+def test_an_extra_attempt_leaves_the_schedule_as_it_was(state: str, outcome: Outcome, chance: float) -> None:
+    at = 10 * MINUTE if state == "waiting" else None
+    before = msgspec.structs.replace(sending(), state=state, owner=None, next_at=at, tries=2, attempts=5)
+    asked = extra(before, MINUTE)
+    assert asked is not None and (asked.state, asked.next_at) == ("queued", MINUTE)
+    assert extra(asked, MINUTE) is None, "it is coming already"
+    after = settle(
+        msgspec.structs.replace(asked, state="sending", owner="me", next_at=None),
+        outcome,
+        POLICY,
+        MINUTE,
+        chance,
+    )
+    assert after.attempts == 6 and after.tries == 2
+    if outcome.result == "ok":
+        assert (after.state, after.resume_state) == ("succeeded", None)
+    elif outcome.error == "crashed":
+        assert (after.state, after.resume_state) == ("queued", state)
+    else:
+        assert (after.state, after.next_at, after.resume_state) == (state, at, None)
+
+
+def test_what_succeeded_or_was_cancelled_is_not_tried_again() -> None:
+    for state in ("succeeded", "cancelled", "sending", "queued"):
+        assert extra(msgspec.structs.replace(sending(), state=state), 0) is None

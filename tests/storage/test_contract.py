@@ -198,11 +198,11 @@ async def test_claiming_takes_what_is_due_once_and_lane_by_lane(storage: Storage
     ]
     await accept_one(storage, Prepared(happened, tuple(owed)))
     assert await storage.deliveries.due() == [("a", 3, "webhook"), ("b", 9, "webhook"), ("c", 4, "webhook")]
-    first = await storage.deliveries.claim([("a", 1), ("b", 5), ("c", 5)], "me", 5)
+    first = (await storage.deliveries.claim([("a", 1), ("b", 5), ("c", 5)], "me", 5)).work
     assert [(d.lane, d.owner) for d, _ in first] == [("a", "me"), ("c", "me")]
     assert all(d.state == "sending" and d.next_at is None for d, _ in first)
     assert first[0][0].id == owed[1].id, "the earliest first"
-    assert [d.id for d, _ in await storage.deliveries.claim([("a", 5)], "you", 5)] == [owed[0].id]
+    assert [d.id for d, _ in (await storage.deliveries.claim([("a", 5)], "you", 5)).work] == [owed[0].id]
 
 
 async def test_settling_holds_only_for_the_owner_and_only_once(storage: Storage) -> None:
@@ -270,7 +270,7 @@ async def test_mails_are_claimed_with_their_message_and_counted_once(storage: St
     moved = (await storage.campaigns.sending())[0]
     assert await storage.campaigns.add_recipients(moved, owed, EVERYONE) == 1, "nobody twice"
     assert campaign.seq > 0
-    claimed = await storage.deliveries.claim([("cmp_a", 9)], "me", NOW + 7)
+    claimed = (await storage.deliveries.claim([("cmp_a", 9)], "me", NOW + 7)).work
     assert len(claimed) == 2
     message = await storage.campaigns.message("default", claimed[0][0].id)
     assert message is not None and (message.sent_at, message.address) == (NOW + 7, "ada@example.com")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -40,15 +41,15 @@ class Client:
         """One call; ``body`` is bytes as they are, or a value to be sent as JSON. A header that is None is left out."""
         headers = {"authorization": f"Bearer {self.key}"} | options.pop("headers", {})
         headers = {name: value for name, value in headers.items() if value is not None}
-        if body is not None:
-            options["data" if isinstance(body, bytes) or hasattr(body, "__aiter__") else "json"] = body
-        if isinstance(body, bytes):
+        if hasattr(body, "__aiter__"):
+            options["data"] = body
+        elif body is not None:
+            options["data"] = io.BytesIO(body if isinstance(body, bytes) else json.dumps(body).encode())
             headers.setdefault("content-type", "application/json")
-            options["data"] = io.BytesIO(body)
         async with self.session.request(method, self.url + path, headers=headers, **options) as response:
             raw = await response.read()
-            json = await response.json(content_type=None) if "json" in response.content_type else None
-            return Reply(response.status, {k.lower(): v for k, v in response.headers.items()}, raw, json)
+            value = json.loads(raw) if raw and "json" in response.content_type else None
+            return Reply(response.status, {k.lower(): v for k, v in response.headers.items()}, raw, value)
 
     async def get(self, path: str, **options: Any) -> Reply:
         return await self.call("GET", path, **options)
@@ -93,7 +94,7 @@ async def serving(app: App) -> AsyncIterator[str]:
     """The app on an ephemeral port of loopback; connections wait in the socket until it accepts them."""
     listening = socket.create_server(("127.0.0.1", 0))
     host, port = listening.getsockname()
-    config = uvicorn.Config(app.asgi, lifespan="off", log_config=None, timeout_graceful_shutdown=2)  # type: ignore[arg-type]
+    config = uvicorn.Config(app.asgi, lifespan="off", log_config=None, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve(sockets=[listening]))
     try:

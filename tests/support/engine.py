@@ -88,7 +88,7 @@ class Engine:
         )
         return await self.storage.contacts.create(new, lists)  # type: ignore[no-any-return]
 
-    async def list(self, name: str) -> ContactList:
+    async def new_list(self, name: str) -> ContactList:
         new = ContactList(tenant="default", id=new_id("lst"), name=name, created_at=self.clock.now())
         return await self.storage.contacts.create_list(new)  # type: ignore[no-any-return]
 

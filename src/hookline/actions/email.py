@@ -63,14 +63,15 @@ async def perform(work: Work) -> Outcome:
         raise TypeError(type(plan))
     if work.tools.mailer is None:
         return NO_SERVER
-    if work.delivery.address is None:
+    address = work.delivery.address or plan.address(work.variables)
+    if address is None:
         return Outcome(
             result="permanent", error="template", detail="`to` gave no email address for this event"
         )
     letter = Letter(
         prepared=plan.prepared,
         variables=work.variables,
-        address=work.delivery.address,
+        address=address,
         stream=plan.action.stream,
     )
     return await work.tools.mailer.send(work.delivery, letter)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from litestar import Litestar, Response
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -58,7 +59,7 @@ def build_api(services: Services, pages: Sequence[HTTPRouteHandler] = ()) -> ASG
     framework = build_litestar(services, authenticator, pages)
 
     async def api(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await framework(scope, receive, send)
         elif scope["path"] == "/v1/events" and scope["method"] == "POST":
             await publish(scope, receive, send)

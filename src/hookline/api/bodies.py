@@ -20,7 +20,6 @@ MIB = 1024 * 1024
 MAX_BODY = MIB
 MAX_EVENTS = 8 * MIB
 MAX_IN = 8 * MIB
-DRAIN = 16 * MIB
 
 # What the contract has and this version has not: refused, never stored and ignored.
 LATER_IN_HOOK = frozenset(
@@ -103,37 +102,20 @@ def check_json_type(content_type: str) -> None:
 def limited(receive: Receive, headers: Iterable[tuple[bytes, bytes]], limit: int) -> Receive:
     """``receive``, but ApiError 413 as soon as the body is known to exceed ``limit`` bytes.
 
-    A client that is still sending would see a broken connection instead of the answer, so what it sends is
-    read and dropped first, up to ``DRAIN`` bytes; not from one that waits to be told to go on (RFC 9110, 10.1.1).
+    The connection stays open: the server reads on and drops what still comes, so that a client that is
+    still sending gets to see the answer.
     """
-    named = dict(headers)
-    announced = named.get(b"content-length", b"0")
-    promised = int(announced) if announced.isdigit() else 0
-    size = 0
-
-    async def drain() -> None:
-        dropped = 0
-        while dropped < DRAIN:
-            message: Mapping[str, Any] = await receive()
-            dropped += len(message.get("body", b""))
-            if not message.get("more_body", False):
-                return
+    announced = dict(headers).get(b"content-length", b"0")
+    size = int(announced) if announced.isdigit() and int(announced) > limit else 0
 
     async def counted() -> Any:
         nonlocal size
-        message: Any = None
-        if promised <= limit:
-            message = await receive()
+        if size <= limit:
+            message: Mapping[str, Any] = await receive()
             size += len(message.get("body", b""))
             if size <= limit:
                 return message
-        if (
-            promised <= limit + DRAIN
-            and b"expect" not in named
-            and (message is None or message.get("more_body"))
-        ):
-            await drain()
-        raise ApiError(413, f"the body is larger than {limit} bytes", headers={"connection": "close"})
+        raise ApiError(413, f"the body is larger than {limit} bytes")
 
     return counted
 

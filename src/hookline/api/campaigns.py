@@ -13,6 +13,7 @@ from msgspec import Struct
 from hookline.actions.email import campaign_values
 from hookline.api.auth import Caller
 from hookline.api.bodies import convert
+from hookline.api.campaign_view import DEFINITIONS, FLAGS, CampaignShown, Recipient, Stats, recipient, shown
 from hookline.api.errors import ApiError, bad_parameter, invalid, not_found
 from hookline.api.merging import merge_patch
 from hookline.api.paging import After, Limit, Page, page_of, place_of
@@ -26,14 +27,12 @@ from hookline.model import (
     ContactList,
     Delivery,
     Key,
-    Message,
     Strict,
     Track,
 )
 from hookline.rules import counting
 from hookline.rules.addresses import normalise, parse_address
 from hookline.rules.ids import is_id, new_id
-from hookline.rules.times import format_time
 from hookline.services import Services
 
 TAGS = ["Campaigns"]
@@ -51,140 +50,6 @@ class TestOutcome(Struct, frozen=True, kw_only=True):
     error: AttemptError | None
     status: int | None
     detail: str
-
-
-class CampaignShown(Struct, frozen=True, kw_only=True):
-    """``list`` is the list's id."""
-
-    id: str
-    name: str
-    list: str
-    from_: str = msgspec.field(name="from")
-    reply_to: str | None
-    subject: str
-    html: str | None
-    text: str | None
-    track: dict[str, bool]
-    state: Literal["draft", "sending", "sent"]
-    created_at: str
-    started_at: str | None
-    finished_at: str | None
-
-
-class Stats(Struct, frozen=True, kw_only=True):
-    """Counts of messages (``_total``: of events) and rates as fractions of 1, ``null`` without a denominator."""
-
-    recipients: int
-    waiting: int
-    attempted: int
-    sent: int
-    pending: int
-    delivered: int
-    opened: int
-    opened_total: int
-    opened_machine: int
-    clicked: int
-    clicked_total: int
-    bounced: int
-    bounced_hard: int
-    blocked: int
-    complained: int
-    unsubscribed: int
-    open_rate: float | None
-    click_rate: float | None
-    click_to_open_rate: float | None
-    unsubscribe_rate: float | None
-    complaint_rate: float | None
-    bounce_rate: float | None
-    definitions: dict[str, str]
-
-
-DEFINITIONS = {
-    "recipients": "contacts that the campaign is for, so far",
-    "waiting": "recipients whose mail is still to be sent, or to be tried again",
-    "attempted": "messages that were tried",
-    "sent": "messages that the server that we hand mail to has taken",
-    "pending": "messages that were put off by the other server and not yet delivered or bounced",
-    "delivered": "attempted - bounced - pending",
-    "opened": "messages opened by a person at least once",
-    "opened_total": "all opens by people",
-    "opened_machine": "messages fetched by a machine, such as a privacy proxy or a scanner",
-    "clicked": "messages in which a person followed a link at least once",
-    "clicked_total": "all clicks by people",
-    "bounced": "messages refused, at once or later",
-    "bounced_hard": "messages bounced because the address does not work",
-    "blocked": "messages not tried: suppressed, or refused for policy",
-    "complained": "messages marked as spam",
-    "unsubscribed": "messages through which the recipient unsubscribed",
-    "open_rate": "opened / delivered",
-    "click_rate": "clicked / delivered",
-    "click_to_open_rate": "clicked / opened",
-    "unsubscribe_rate": "unsubscribed / delivered",
-    "complaint_rate": "complained / delivered",
-    "bounce_rate": "bounced / attempted",
-}
-
-
-class Recipient(Struct, frozen=True, kw_only=True):
-    """One message of a campaign, and what has happened to it."""
-
-    message: str
-    contact: str | None
-    email: str
-    sent_at: str
-    sent: bool
-    pending: bool
-    opened: bool
-    opened_machine: bool
-    clicked: bool
-    bounced: bool
-    bounced_hard: bool
-    blocked: bool
-    complained: bool
-    unsubscribed: bool
-
-
-FLAGS = {
-    "sent": counting.SENT,
-    "pending": counting.PENDING,
-    "opened": counting.OPENED,
-    "opened_machine": counting.OPENED_MACHINE,
-    "clicked": counting.CLICKED,
-    "bounced": counting.BOUNCED,
-    "bounced_hard": counting.BOUNCED_HARD,
-    "blocked": counting.BLOCKED,
-    "complained": counting.COMPLAINED,
-    "unsubscribed": counting.UNSUBSCRIBED,
-}
-
-
-def _shown(campaign: Campaign) -> CampaignShown:
-    spec = campaign.spec
-    return CampaignShown(
-        id=campaign.id,
-        name=spec.name,
-        list=campaign.list,
-        from_=spec.from_,
-        reply_to=spec.reply_to,
-        subject=spec.subject,
-        html=spec.html,
-        text=spec.text,
-        track={"opens": spec.track.opens, "clicks": spec.track.clicks},
-        state=campaign.state,
-        created_at=format_time(campaign.created_at),
-        started_at=None if campaign.started_at is None else format_time(campaign.started_at),
-        finished_at=None if campaign.finished_at is None else format_time(campaign.finished_at),
-    )
-
-
-def _recipient(message: Message) -> Recipient:
-    return Recipient(
-        message=message.id,
-        contact=message.contact,
-        email=message.address,
-        sent_at=format_time(message.sent_at),
-        **{name: bool(message.flags & flag) for name, flag in FLAGS.items()},
-    )
 
 
 class Campaigns:
@@ -317,16 +182,16 @@ def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
             state="draft",
             created_at=clock.now(),
         )
-        return _shown(await campaigns.put(draft))
+        return shown(await campaigns.put(draft))
 
     @get("/v1/campaigns", tags=TAGS, operation_id="listCampaigns", summary="List campaigns")
     async def index(key: Caller, limit: Limit = 50, after: After = None) -> Page[CampaignShown]:
         found = await campaigns.page(key.tenant, limit=limit + 1, before=place_of(after))
-        return page_of(found, limit, _shown)
+        return page_of(found, limit, shown)
 
     @get("/v1/campaigns/{campaign_id:str}", tags=TAGS, operation_id="getCampaign", summary="Read a campaign")
     async def one(key: Caller, campaign_id: FromPath[str]) -> CampaignShown:
-        return _shown(await book.find(key, campaign_id))
+        return shown(await book.find(key, campaign_id))
 
     @patch(
         "/v1/campaigns/{campaign_id:str}", tags=TAGS, operation_id="changeCampaign", summary="Change a draft"
@@ -336,14 +201,13 @@ def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
     ) -> CampaignShown:
         """A merge patch (RFC 7396) of what made it; 409 once it is being sent."""
         stored = await book.find(key, campaign_id)
-        draft_only(stored)
         merged = merge_patch(msgspec.to_builtins(stored.spec), data)
         spec = convert(merged, CampaignInput)
         found = await book.check(key, spec)
         await campaigns.put(msgspec.structs.replace(stored, spec=spec, list=found.id))
         kept = await book.find(key, campaign_id)
-        draft_only(kept)  # it may have been sent meanwhile: then it stayed as it was
-        return _shown(kept)
+        draft_only(kept)  # what is no draft has stayed as it was
+        return shown(kept)
 
     return [create, index, one, change]
 
@@ -359,7 +223,7 @@ def _sending(book: Campaigns) -> list[HTTPRouteHandler]:
     async def send(key: Caller, campaign_id: FromPath[str]) -> CampaignShown:
         """Every subscribed member of the list gets it once. 409 names what is missing."""
         await book.send(await book.find(key, campaign_id))
-        return _shown(await book.find(key, campaign_id))
+        return shown(await book.find(key, campaign_id))
 
     @post(
         "/v1/campaigns/{campaign_id:str}/test",
@@ -430,6 +294,6 @@ def _following(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
             key.tenant, campaign.id, limit=limit + 1, after=after or "", has=has, lacks=lacks
         )
         following = found[limit - 1].id if len(found) > limit else None
-        return Page([_recipient(message) for message in found[:limit]], following)
+        return Page([recipient(message) for message in found[:limit]], following)
 
     return [stats, recipients]

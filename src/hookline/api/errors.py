@@ -16,6 +16,7 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
+from litestar.typing import FieldDefinition
 from msgspec import Struct
 
 from hookline.storage import StorageUnavailable
@@ -141,28 +142,35 @@ def as_api_error(error: Exception) -> ApiError:
         return ApiError(503, "the database is away; try again", headers=RETRY_AFTER)
     if isinstance(error, RecursionError):
         return ApiError(422, "the JSON is nested too deeply")
-    if isinstance(error, ValidationException):
-        return _of_parameters(error)
     if isinstance(error, HTTPException) and error.status_code < 500:
         return ApiError(error.status_code, error.detail, headers=error.headers)
     log.error("a request failed by a fault of ours", exc_info=error)
     return ApiError(500, "something went wrong here; the log has the reason")
 
 
-def _of_parameters(error: ValidationException) -> ApiError:
+def parameter_name(argument: str, field: FieldDefinition) -> str:
+    """What a handler's argument is called in the query."""
+    return getattr(field.kwarg_definition, "name", None) or argument
+
+
+def _of_parameters(error: ValidationException, arguments: Mapping[str, FieldDefinition]) -> ApiError:
     found: Any = error.extra
-    faults = [
-        Fault(_in_words(str(one.get("message", ""))), parameter=str(one.get("key", "")))
-        for one in (found if isinstance(found, list) else [])
-        if isinstance(one, dict)
-    ]
+    faults: list[Fault] = []
+    for one in found if isinstance(found, list) else []:
+        name = str(one.get("key", ""))
+        shown = parameter_name(name, arguments[name]) if name in arguments else name
+        faults.append(Fault(_in_words(str(one.get("message", ""))), parameter=shown))
     if not faults:
         return ApiError(422, error.detail)
+    if faults[0].parameter == "data":
+        return ApiError(400, "the body is missing: send JSON")
     return ApiError(422, "; ".join(f"{fault.parameter}: {fault.detail}" for fault in faults), faults)
 
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler for everything."""
+    if isinstance(error, ValidationException):
+        return answer(_of_parameters(error, request.route_handler.parsed_fn_signature.parameters))
     problem = as_api_error(error)
     if isinstance(error, NotFoundException):
         problem.detail = f"there is nothing at {request.url.path}"

@@ -12,8 +12,8 @@ from hookline.rules.times import format_time
 from hookline.storage import Storage
 
 WORDS: Mapping[State, str] = {
-    "waiting": "it asked for this event; the delivery waits for its time",
-    "queued": "it asked for this event; the delivery waits for its next attempt",
+    "waiting": "it asked for this event; the delivery waits for the time of its next attempt",
+    "queued": "it asked for this event; the delivery is next in its lane",
     "sending": "it asked for this event; the delivery is under way",
     "succeeded": "it asked for this event; the delivery succeeded",
     "failed": "it asked for this event; the delivery failed",

@@ -17,7 +17,7 @@ from hookline.api.errors import ApiError, not_found
 from hookline.api.event_view import EventShown, EventTraced, shown, traced
 from hookline.api.paging import After, Limit, Moment, Page, moment, page_of, place_of
 from hookline.api.publishing import EventAccepted, EventInput, EventsAccepted
-from hookline.model import Key
+from hookline.model import Event, Key
 from hookline.rules.catalogue import EventType, catalogue
 from hookline.services import Services
 
@@ -104,12 +104,22 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         """Server-Sent Events. `Last-Event-ID` goes on, without a gap, after the event that had this id."""
         place = place_of(last or None, "Last-Event-ID")
         start = await events.last_place() if place is None else place
-        filters = {"type": type, "source": source, "subject": subject, "campaign": campaign}
+
+        async def after(place: int) -> list[Event]:
+            return await events.page(
+                key.tenant,
+                limit=streaming.BATCH,
+                after=place,
+                type=type,
+                source=source,
+                subject=subject,
+                campaign=campaign,
+            )
 
         async def allowed() -> bool:
             return await authenticator.lets(request.headers.get("authorization"))
 
-        feed = streaming.follow(events, key.tenant, start, filters, allowed)
+        feed = streaming.follow(after, start, allowed)
         return Stream(feed, media_type=streaming.MEDIA_TYPE, headers={"x-accel-buffering": "no"})
 
     @get("/v1/event-types", tags=TAGS, operation_id="listEventTypes", summary="The events of Hookline's own")

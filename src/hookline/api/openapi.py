@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request, Router
+from litestar import Litestar, MediaType, Request, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -42,7 +42,7 @@ class _Json(OpenAPIRenderPlugin):
 
     def __init__(self) -> None:
         # The second path keeps Litestar from adding one of its own.
-        super().__init__(path=["/", PATH], media_type="application/json")
+        super().__init__(path=["/", PATH], media_type=MediaType.JSON)
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         return msgspec.json.encode(completed(request.app, openapi_schema))

@@ -13,7 +13,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import QueryParameter
 from msgspec import Struct
 
-from hookline.api.errors import bad_parameter
+from hookline.api.errors import bad_parameter, parameter_name
 from hookline.rules.times import parse_duration, parse_time
 
 R = TypeVar("R")
@@ -71,7 +71,7 @@ def moment(name: str, text: str | None, now: int) -> int | None:
     try:
         return now - parse_duration(text) if text[-1:] in ("s", "m", "h", "d") else parse_time(text)
     except ValueError as error:
-        raise bad_parameter(name, str(error)) from None
+        raise bad_parameter(name, f'{error}; a time or a duration such as "7d" is expected') from None
 
 
 def known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -80,7 +80,7 @@ def known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
         return
     arguments = handler.parsed_fn_signature.parameters
     known = {
-        getattr(field.kwarg_definition, "name", None) or name
+        parameter_name(name, field)
         for name, field in arguments.items()
         if name not in INJECTED and name not in connection.path_params
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -40,7 +40,7 @@ OWN_SOURCES = ("hookline", "mailer")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 T = TypeVar("T")
-Headers = Sequence[tuple[bytes, bytes]]
+Headers = Iterable[tuple[bytes, bytes]]
 
 
 class EventInput(Strict, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from hookline.api.auth import PUBLIC, Caller
-from hookline.api.bodies import MAX_EVENTS
 from hookline.api.connections import HIDDEN, check_credentials
 from hookline.api.errors import ApiError, invalid, not_found
 from hookline.api.mail_events import mail_event
@@ -204,7 +203,6 @@ def _receiving(receiver: Receiver) -> HTTPRouteHandler:
         http_method=METHODS,
         status_code=200,
         opt=PUBLIC,
-        request_max_body_size=MAX_EVENTS,
         include_in_schema=False,
     )
     async def receive(request: Request[Any, Any, Any], source_id: FromPath[str]) -> Response[Received | None]:

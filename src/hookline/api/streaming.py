@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
@@ -12,7 +12,6 @@ from hookline.api.event_view import shown
 from hookline.api.paging import cursor
 from hookline.model import Event
 from hookline.storage import StorageUnavailable
-from hookline.storage.events import Events
 
 MEDIA_TYPE = "text/event-stream"
 POLL_SECONDS = 0.25
@@ -22,21 +21,18 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 async def follow(
-    events: Events,
-    tenant: str,
-    place: int,
-    filters: Mapping[str, str | None],
-    allowed: Callable[[], Awaitable[bool]],
+    after: Callable[[int], Awaitable[list[Event]]], place: int, allowed: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[bytes]:
     """What was committed after ``place``, without end; a comment now and then, while ``allowed`` says yes.
 
-    It walks the commit-safe sequence, so it neither skips nor repeats. While the database is away it waits.
+    ``after`` finds up to ``BATCH`` events after a place, the oldest first. It walks the commit-safe sequence,
+    so nothing is skipped or repeated. While the database is away it waits.
     """
     yield b"retry: 1000\n: following\n\n"
     silent = 0.0
     while True:
         try:
-            found = await events.page(tenant, after=place, limit=BATCH, **filters)
+            found = await after(place)
         except StorageUnavailable:
             found = []
         for event in found:

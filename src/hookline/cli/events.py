@@ -45,8 +45,9 @@ async def publish(
     with mistakes(ApiError, SourceIdConflict):
         drafts, _ = read_events("application/json", (), body, SOURCE)
         [accepted] = await hookline.services.intake.accept(TENANT, drafts)
+    count = len(accepted.deliveries)
     known = ", known before: nothing is done twice" if accepted.duplicate else ""
-    print(f"{accepted.id}  {len(accepted.deliveries)} deliveries{known}")
+    print(f"{accepted.id}  {count} {'delivery' if count == 1 else 'deliveries'}{known}")
 
 
 @app.command("list")

@@ -8,7 +8,7 @@ export function outcomePanel(outcome) {
   const took = outcome.response?.total_ms;
   const head = [
     outcome.status ? `status ${outcome.status}` : "no answer",
-    took === undefined || took === null ? null : `${Math.max(1, Math.round(took))} ms`,
+    took === undefined || took === null ? null : `${Math.max(1, Math.round(took))}\u00a0ms`,
   ].filter(Boolean);
   const body = outcome.response?.body;
   return element(

@@ -44,13 +44,13 @@ export function liveList(parent, keyOf, make) {
   };
 }
 
-/** Run one thing at a time for a button: it is busy until the work is done. */
+/** One thing at a time for a button. It is not `disabled` meanwhile, which would take its focus away. */
 export async function busy(button, work) {
-  if (button.getAttribute("aria-busy") === "true") return;
-  button.setAttribute("aria-busy", "true");
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
   try {
     await work();
   } finally {
-    button.removeAttribute("aria-busy");
+    button.removeAttribute("aria-disabled");
   }
 }

@@ -5,7 +5,7 @@ import { deliveryState, errorWords, eventName, eventTone, moment, refusalWords, 
 const SHOWN = 20;
 const DATA_SHOWN = 16_384; // characters
 
-export function createEvents(api, { failed }) {
+export function createEvents(api, { failed, nameOf }) {
   const open = new Map(); // event id → reads its trace anew
   byId("events").replaceChildren();
   const list = liveList(byId("events"), ({ id }) => id, (event) => eventRow(event, toggle));
@@ -31,7 +31,7 @@ export function createEvents(api, { failed }) {
     trace.hidden = !opening;
     button.setAttribute("aria-expanded", String(opening));
     if (!opening) return open.delete(id);
-    const read = async () => showTrace(trace, await api("GET", `/events/${encodeURIComponent(id)}`));
+    const read = async () => showTrace(trace, await api("GET", `/events/${encodeURIComponent(id)}`), nameOf);
     open.set(id, read);
     return read().catch(failed);
   }
@@ -57,14 +57,16 @@ function eventRow(event, toggle) {
   return { node: element("li", {}, button, trace), update: () => {} };
 }
 
-function showTrace(region, event) {
+function showTrace(region, event, nameOf) {
   const shown = JSON.stringify(event);
   if (region.dataset.shown === shown) return;
   region.dataset.shown = shown;
   const details = region.querySelector("details")?.open ?? false;
   const data = JSON.stringify(event.data ?? null, null, 2);
   region.replaceChildren(
-    event.trace.length ? element("ul", {}, ...event.trace.map(verdictLine)) : element("p", {}, "No hook asked for this event."),
+    event.trace.length
+      ? element("ul", {}, ...event.trace.map((one) => verdictLine(one, nameOf)))
+      : element("p", {}, "No hook asked for this event."),
     element(
       "details",
       { open: details },
@@ -75,12 +77,13 @@ function showTrace(region, event) {
 }
 
 /** What one hook made of the event, and how its delivery stands, as a sentence. */
-function verdictLine(one) {
-  const hook = element("strong", {}, one.hook_name ?? "A hook that was deleted since", one.hook_name === "" ? one.hook : "");
+function verdictLine(one, nameOf) {
+  const hook = element("strong", {}, one.hook_name === null ? "A hook that was deleted since" : nameOf(one.hook));
   if (one.verdict !== "matched") return element("li", {}, hook, ` did not act: ${refusalWords(one)}.`);
   if (!one.delivery) return element("li", {}, hook, " acted on it.");
   const [words, tone] = deliveryState(one.state, one.attempts);
   const next = one.next_attempt_at && one.attempts ? `, next try ${moment(one.next_attempt_at).short}` : "";
   const error = one.error ? ` ${errorWords(one.error)}` : "";
-  return element("li", {}, hook, " acted on it: ", element("span", { class: `word ${tone}` }, words), ` (${tries(one.attempts)}${next}).${error}`);
+  const state = element("span", { class: `word ${tone}` }, words);
+  return element("li", {}, hook, " acted on it: ", state, ` (${tries(one.attempts)}${next}).${error}`);
 }

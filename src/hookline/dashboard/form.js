@@ -32,6 +32,7 @@ export function createForm(api, { added, failed }) {
     try {
       await work();
     } catch (error) {
+      answer.replaceChildren();
       if (!(error instanceof Refused) || error.status === 401) failed(error);
       else showErrors(error);
     }
@@ -42,13 +43,13 @@ export function createForm(api, { added, failed }) {
       answer.replaceChildren(element("p", { class: "muted" }, "Sending…"));
       const outcome = await api("POST", "/hooks/test", { hook: hook([byId("example").value]) });
       answer.replaceChildren(outcomePanel(outcome));
-    }).finally(() => answer.querySelector(".muted")?.remove());
+    });
 
   const add = () =>
     attempt(async () => {
       const saved = await api("POST", "/hooks", hook(ticked()));
       byId("hook-form").reset();
-      answer.replaceChildren(secretPanel(saved.secret, () => answer.replaceChildren()));
+      showSecret(saved.secret);
       await added(saved);
     });
 
@@ -65,9 +66,12 @@ export function createForm(api, { added, failed }) {
 const listen = (node, name, listener) => (node[`on${name}`] = listener); // replaces that of an earlier session
 
 function tick({ type, name, meaning }) {
-  const box = element("input", { type: "checkbox", value: type });
-  const words = [element("span", { class: "name" }, name), element("span", { class: "meaning" }, meaning)];
-  return { type, box, node: element("li", {}, element("label", {}, box, ...words)) };
+  const id = `on-${type.replace(".", "-")}`;
+  const described = { "aria-labelledby": id, "aria-describedby": `${id}-meaning` };
+  const box = element("input", { type: "checkbox", value: type, ...described });
+  const label = element("span", { id }, name);
+  const line = element("span", { class: "meaning", id: `${id}-meaning` }, meaning);
+  return { type, box, node: element("li", {}, element("label", {}, box, label, line)) };
 }
 
 function clearErrors() {
@@ -94,39 +98,43 @@ function showErrors(error) {
     first ??= control.matches("fieldset") ? control.querySelector("input") : control;
   }
   if (elsewhere.length || !error.faults.length) {
-    setText(byId("hook-error"), elsewhere.length ? sentence(elsewhere.join("; ")) : error.message);
+    setText(byId("hook-error"), sentence(elsewhere.length ? elsewhere.join("; ") : error.message));
   }
   first?.focus();
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
-function secretPanel(secret, done) {
+/** The new webhook's secret: it stays until it is put away, whatever is tested or refused meanwhile. */
+function showSecret(secret) {
+  const place = byId("form-secret");
   const field = element("input", { type: "text", readonly: true, id: "secret", class: "secret", spellcheck: "false" });
   field.value = secret;
-  const copied = element("span", { class: "muted", role: "status" });
+  const copied = element("p", { class: "detail", role: "status" });
   const copy = async () => {
     field.select();
     try {
       await navigator.clipboard.writeText(secret);
       setText(copied, "Copied.");
     } catch {
-      setText(copied, "Selected: press Ctrl+C."); // no clipboard without HTTPS or loopback
+      setText(copied, "Selected: press Ctrl+C."); // without HTTPS or loopback there is no clipboard
     }
   };
-  return element(
-    "div",
-    { class: "answer good" },
-    element("p", { class: "verdict" }, "The webhook is on."),
-    element("label", { for: "secret" }, "Signing secret, shown here once"),
+  place.replaceChildren(
     element(
       "div",
-      { class: "secret-row" },
-      field,
-      element("button", { type: "button", id: "copy", click: copy }, "Copy"),
-      element("button", { type: "button", class: "quiet", click: done }, "Done"),
+      { class: "answer good" },
+      element("p", { class: "verdict" }, "The webhook is on."),
+      element("label", { for: "secret" }, "Signing secret, shown here once"),
+      element(
+        "div",
+        { class: "secret-row" },
+        field,
+        element("button", { type: "button", click: copy }, "Copy"),
+        element("button", { type: "button", class: "quiet", click: () => place.replaceChildren() }, "Done"),
+      ),
+      copied,
+      element("p", { class: "detail" }, "With it your receiver can check that a call comes from Hookline, unchanged."),
     ),
-    copied,
-    element("p", { class: "detail" }, "With it your receiver can check that a call comes from Hookline and was not changed."),
   );
 }

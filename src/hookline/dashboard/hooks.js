@@ -7,13 +7,18 @@ import { deliveryState, errorWords, moment, patternName, tries } from "./words.j
 const SHOWN = 20;
 const DELIVERIES = 5;
 
-/** `refresh()` reads and shows them; `failed(error)` handles what is no answer to a button. */
+/**
+ * `refresh()` reads and shows them, `nameOf(id)` is what to call one;
+ * `failed(error)` handles what is no answer to a button.
+ */
 export function createHooks(api, { failed }) {
   const list = liveList(byId("hooks"), ({ hook }) => hook.id, (row) => hookRow(row, act));
   byId("hooks").replaceChildren();
+  let names = new Map();
 
   async function refresh() {
     const all = (await api("GET", "/hooks?limit=250")).data;
+    names = new Map(all.map((hook) => [hook.id, hook.name || hook.do.url || `A hook (${hook.do.kind})`]));
     const webhooks = all.filter((hook) => hook.do.kind === "webhook");
     const rows = webhooks.slice(0, SHOWN).map(async (hook) => {
       const page = await api("GET", `/deliveries?hook=${encodeURIComponent(hook.id)}&limit=${DELIVERIES}`);
@@ -33,7 +38,8 @@ export function createHooks(api, { failed }) {
         row.say(outcomePanel(await api("POST", `${path}/test`, {})));
       } else if (name === "switch") {
         await api("PATCH", path, { enabled: !hook.enabled });
-      } else if (await confirmed(hook)) {
+      } else {
+        if (!(await confirmed(hook))) return;
         await api("DELETE", path);
       }
       await refresh();
@@ -43,7 +49,7 @@ export function createHooks(api, { failed }) {
     }
   }
 
-  return { refresh };
+  return { refresh, nameOf: (id) => names.get(id) ?? id };
 }
 
 function summary(webhooks, others) {
@@ -63,8 +69,10 @@ function hookRow(first, act) {
   const deliveries = element("ul", { class: "deliveries" });
   const answer = element("div", { role: "status" });
   const row = { hook: first.hook, say: (panel) => answer.replaceChildren(...(panel ? [panel] : [])) };
-  const button = (name, text, kind) =>
-    element("button", { type: "button", class: kind, click: ({ currentTarget }) => busy(currentTarget, () => act(row, name)) }, text);
+  const button = (name, text, kind) => {
+    const click = ({ currentTarget }) => busy(currentTarget, () => act(row, name));
+    return element("button", { type: "button", class: kind, click }, text);
+  };
   const test = button("test", "Send test", null);
   const power = button("switch", "", null);
   const remove = button("delete", "Delete", "danger");
@@ -101,7 +109,8 @@ function showDeliveries(list, deliveries) {
   const shown = JSON.stringify(deliveries);
   if (list.dataset.shown === shown) return;
   list.dataset.shown = shown;
-  list.replaceChildren(...(deliveries.length ? deliveries.map(deliveryLine) : [element("li", { class: "muted" }, "Nothing delivered yet.")]));
+  const nothing = () => element("li", { class: "muted" }, "Nothing delivered yet.");
+  list.replaceChildren(...(deliveries.length ? deliveries.map(deliveryLine) : [nothing()]));
 }
 
 function deliveryLine(delivery) {
@@ -120,11 +129,14 @@ function deliveryLine(delivery) {
 /** Asks before deleting; true for yes. */
 function confirmed(hook) {
   const dialog = byId("confirm");
-  setText(byId("confirm-text"), `${hook.name ? `${hook.name}, ` : ""}${hook.do.url}. Deliveries that still wait will not be made.`);
+  const name = hook.name ? `${hook.name}, ${hook.do.url}` : hook.do.url;
+  setText(byId("confirm-text"), `${name}. Deliveries that still wait will not be made.`);
   byId("confirm-yes").onclick = () => dialog.close("yes");
   byId("confirm-no").onclick = () => dialog.close("no");
   dialog.returnValue = "no";
   dialog.showModal();
   byId("confirm-no").focus();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
 }

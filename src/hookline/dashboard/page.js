@@ -40,6 +40,7 @@ async function signIn(key) {
   const api = createApi(key);
   try {
     const campaigns = await api("GET", "/campaigns?limit=50");
+    if (current) current.open = false; // somebody pressed twice
     sessionStorage.setItem(STORE, key);
     current = createSession(api, campaigns.data);
   } catch (error) {
@@ -68,14 +69,14 @@ function createSession(api, campaigns) {
   session.failed = (error) => {
     if (!session.open) return undefined;
     if (error.status === 401) return leave(UNKNOWN_KEY);
-    if (!(error instanceof Refused)) throw error;
-    return pulse(error.status ? `Trying again: ${error.message}` : "Not reachable, trying again", "lost");
+    if (!(error instanceof Refused)) console.error(error);
+    return pulse(error.status === 0 ? "Not reachable, trying again" : `Trying again: ${error.message}`, "lost");
   };
   const { failed } = session;
   const figures = createFigures();
   const picker = createPicker(figures, () => session.refresh(true).catch(failed));
   const hooks = createHooks(api, { failed });
-  const events = createEvents(api, { failed });
+  const events = createEvents(api, { failed, nameOf: hooks.nameOf });
   createForm(api, { added: hooks.refresh, failed });
   picker.offer(campaigns);
 

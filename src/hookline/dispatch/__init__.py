@@ -141,7 +141,8 @@ class Dispatcher:
         unused = dict(wanted)
         try:
             claimed = await self._storage.deliveries.claim(wanted, self.epoch, now)
-            for delivery, event in claimed:
+            self._intake.expect_config(claimed.config)
+            for delivery, event in claimed.work:
                 unused[delivery.lane] -= 1
                 self._lanes[delivery.lane].backlog = unused[delivery.lane] == 0
                 self._begin(delivery, event)

@@ -84,7 +84,7 @@ class Settler:
         schedule = hook.schedule if isinstance(hook, CompiledHook) else SMTP_SCHEDULE
         now = self._clock.now()
         after = lifecycle.settle(delivery, outcome, Policy(schedule), now, self._chance())
-        if outcome.error == "cancelled":
+        if outcome.error == "cancelled" and outcome.result == "permanent":
             after = msgspec.structs.replace(after, state="cancelled", next_at=None)
         off = isinstance(hook, CompiledHook) and (hook.hook.disabled_reason or not hook.hook.spec.enabled)
         if after.next_at is not None and (off or outcome.disable_hook is not None):

@@ -11,6 +11,7 @@ import re
 from base64 import b64encode, encodebytes
 
 MAX_LINE = 998
+_FOLD = "\r\n "
 BOUNDARY = "=_hookline"  # cannot stand in quoted-printable or base64, nor in what _is_7bit lets through
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -55,7 +56,8 @@ def mailbox_header(name: str, display: str, address: str) -> str:
         display = _encoded(display)
     elif not _ATOMS.fullmatch(display):
         display = '"' + re.sub(r'(["\\])', r"\\\1", display) + '"'
-    return f"{name}: {display}\r\n <{address}>\r\n"
+    short = len(name) + len(display) + len(address) < 72
+    return f"{name}: {display}{' ' if short else _FOLD}<{address}>\r\n"
 
 
 def text_part(subtype: str, text: str) -> bytes:
@@ -64,7 +66,7 @@ def text_part(subtype: str, text: str) -> bytes:
     data = unix.replace("\n", "\r\n").encode(errors="replace")
     if _is_7bit(data):
         encoding, content = "7bit", data
-    elif 6 * len(data.translate(None, _ASCII)) < len(data):
+    elif 4 * len(data.translate(None, _ASCII)) < len(data):  # readable, and not much longer than base64
         # With a line break behind it, for that is where binascii sees which kind of break is meant.
         encoding, content = "quoted-printable", binascii.b2a_qp(data + b"\r\n")[:-2]
     else:
@@ -105,4 +107,4 @@ def _encoded(text: str) -> str:
             words.append(chunk)
             chunk = b""
         chunk += encoded
-    return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode()}?=" for word in [*words, chunk])
+    return _FOLD.join(f"=?utf-8?b?{b64encode(word).decode()}?=" for word in [*words, chunk])

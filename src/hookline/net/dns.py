@@ -1,4 +1,4 @@
-"""Names to addresses that may be reached, asked once for each connection."""
+"""Names to addresses that may be reached."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Gives the addresses of a host (for a port), or raises ``OSError``."""
 
 THREADS = 32
+REMEMBERED = 10.0
+"""Seconds for which checked addresses of a name are used for new requests."""
+
+Name = tuple[str, int]
 
 
 class Dns:
@@ -24,12 +28,43 @@ class Dns:
         self._targets = targets
         self._resolver = resolver or self._ask_system
         self._threads: ThreadPoolExecutor | None = None
+        self._known: dict[Name, tuple[float, tuple[Address, ...]]] = {}
+        self._asking: dict[Name, asyncio.Task[tuple[Address, ...]]] = {}
 
-    async def lookup(self, host: str, port: int) -> list[Address]:
-        """The addresses of a host that may be connected to, at least one.
+    def known(self, host: str, port: int) -> tuple[Address, ...] | None:
+        """What ``lookup`` gave a short while ago."""
+        until, addresses = self._known.get((host, port), (0.0, None))
+        return addresses if until > asyncio.get_running_loop().time() else None
+
+    async def lookup(self, host: str, port: int) -> tuple[Address, ...]:
+        """The addresses of a host that may be connected to, at least one. Those who ask at once ask once.
 
         Raises ``TargetRefused`` when there are others only, ``OSError`` when there are none.
         """
+        name = (host, port)
+        if (task := self._asking.get(name)) is None:
+            task = self._asking[name] = asyncio.create_task(self._ask(host, port))
+            task.add_done_callback(functools.partial(self._asked, name))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        for task in self._asking.values():
+            task.cancel()
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _asked(self, name: Name, task: asyncio.Task[tuple[Address, ...]]) -> None:
+        del self._asking[name]
+        if task.cancelled() or task.exception() is not None:
+            return
+        now = asyncio.get_running_loop().time()
+        self._known.pop(name, None)  # so that the oldest comes first
+        self._known[name] = (now + REMEMBERED, task.result())
+        while (oldest := next(iter(self._known))) and self._known[oldest][0] <= now:
+            del self._known[oldest]
+
+    async def _ask(self, host: str, port: int) -> tuple[Address, ...]:
         found = [ipaddress.ip_address(text) for text in await self._resolver(host, port)]
         objections = [self._targets.objection(address, port) for address in found]
         allowed = [address for address, why in zip(found, objections, strict=True) if why is None]
@@ -38,11 +73,7 @@ class Dns:
             raise TargetRefused(f"{host} leads to no address that hooks may reach: {objections[0]}")
         if not found:
             raise OSError(f"{host} has no address")
-        return allowed
-
-    async def close(self) -> None:
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        return tuple(allowed)
 
     async def _ask_system(self, host: str, port: int) -> list[str]:
         """Asks in threads of our own: a name server that hangs must not stop what else needs threads."""

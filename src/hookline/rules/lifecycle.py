@@ -38,6 +38,7 @@ TRANSITIONS: dict[tuple[State, State], Actor] = {
     ("queued", "held"): "hook",
     ("sending", "held"): "settle",
     ("held", "queued"): "user",
+    ("held", "cancelled"): "user",
     ("failed", "queued"): "user",
     ("waiting", "queued"): "user",
     ("waiting", "cancelled"): "hook",
@@ -76,11 +77,13 @@ def settle(delivery: Delivery, outcome: Outcome, policy: Policy, now: int, chanc
         updated_at=now,
     )
     if outcome.result == "ok":
-        return replace(attempted, state="succeeded", error=None)
+        return replace(attempted, state="succeeded", error=None, resume_state=None, resume_at=None)
     if outcome.error == "crashed":
         if delivery.kind in REPEATABLE:  # back to work at once: the fault was ours, not the receiver's
             return replace(attempted, state="queued", next_at=now)
         return replace(attempted, state="failed")
+    if delivery.resume_state is not None:
+        return _resumed(attempted, delivery.resume_state, now)
     tries = delivery.tries + 1
     attempted = replace(attempted, tries=tries)
     if outcome.result == "permanent" or tries > len(policy.schedule):
@@ -90,6 +93,34 @@ def settle(delivery: Delivery, outcome: Outcome, policy: Policy, now: int, chanc
     if outcome.retry_after is not None:
         at = max(at, now + min(outcome.retry_after, LONGEST_RETRY_AFTER))
     return replace(attempted, state="waiting", next_at=at)
+
+
+def extra(delivery: Delivery, now: int) -> Delivery | None:
+    """A delivery with one more attempt, now, at a person's wish; ``None`` where its state allows none.
+
+    The schedule stays as it was: if the attempt fails, the delivery waits on, or is at the end that it had.
+    """
+    if delivery.state not in ("waiting", "failed", "held"):
+        return None
+    return replace(
+        delivery,
+        state="queued",
+        next_at=now,
+        updated_at=now,
+        resume_state=delivery.state,
+        resume_at=delivery.next_at,
+    )
+
+
+def _resumed(attempted: Delivery, state: State, now: int) -> Delivery:
+    at = attempted.resume_at if state == "waiting" else None
+    return replace(
+        attempted,
+        state=state,
+        next_at=None if at is None else max(at, now),
+        resume_state=None,
+        resume_at=None,
+    )
 
 
 def crashed(detail: str) -> Outcome:

@@ -17,6 +17,7 @@ from hookline.storage.hooks import Hooks
 from hookline.storage.migrations import migrate, remember_secret_key
 from hookline.storage.plans import Database, StorageUnavailable
 from hookline.storage.postgres import PostgresDatabase
+from hookline.storage.replays import Replays
 from hookline.storage.sealing import Sealer, derive
 from hookline.storage.sqlite import SqliteDatabase
 from hookline.storage.units import Accepted, SourceIdConflict, StaleConfig, Unit
@@ -38,6 +39,7 @@ class Storage:
         self.deliveries = Deliveries(database)
         self.events = Events(database)
         self.hooks = Hooks(database, sealer)
+        self.replays = Replays(database)
         self._accepting: Grouped[Unit, list[Accepted]] = Grouped(self._accept_group, GROUP)
 
     @property

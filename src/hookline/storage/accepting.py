@@ -25,7 +25,7 @@ EVENT_COLUMNS = (
 )
 DELIVERY_COLUMNS = (
     "tenant:t id:t seq:i lane:t kind:t state:t hook:t campaign:t event:t contact:t address:t attempts:i "
-    "tries:i next_at:i owner:t error:t depth:i created_at:i updated_at:i"
+    "tries:i next_at:i owner:t error:t resume_state:t resume_at:i replay:t depth:i created_at:i updated_at:i"
 )
 KEEP_KEYS = 30 * DAY
 _encode = msgspec.json.Encoder().encode
@@ -187,7 +187,8 @@ def event_row(e: Event) -> tuple[Value, ...]:
 def delivery_row(d: Delivery) -> tuple[Value, ...]:
     return (
         d.tenant, d.id, d.seq, d.lane, d.kind, d.state, d.hook, d.campaign, d.event, d.contact, d.address,
-        d.attempts, d.tries, d.next_at, d.owner, d.error, d.depth, d.created_at, d.updated_at,
+        d.attempts, d.tries, d.next_at, d.owner, d.error, d.resume_state, d.resume_at,
+        d.replay, d.depth, d.created_at, d.updated_at,
     )  # fmt: skip
 
 

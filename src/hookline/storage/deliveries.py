@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from hookline.model import Attempt, ContactChange, Delivery, Event, Kind
+from hookline.rules import lifecycle
 from hookline.storage.accepting import DELIVERY_COLUMNS, insert, names, store_follow_ups
 from hookline.storage.events import find_events
 from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
@@ -43,6 +44,13 @@ class Settled(msgspec.Struct, frozen=True):
     stored: tuple[Prepared, ...] = ()
 
 
+class Claimed(msgspec.Struct, frozen=True):
+    """What was taken, and the version of the configuration that held at that moment."""
+
+    config: int
+    work: tuple[tuple[Delivery, Event | None], ...]
+
+
 class Deliveries:
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -67,15 +75,13 @@ class Deliveries:
 
         return cast("list[tuple[str, int, Kind]]", await self._db.read(plan))
 
-    async def claim(
-        self, wanted: Sequence[tuple[str, int]], owner: str, now: int
-    ) -> list[tuple[Delivery, Event | None]]:
+    async def claim(self, wanted: Sequence[tuple[str, int]], owner: str, now: int) -> Claimed:
         """Take up to so many due deliveries of each lane, with their events.
 
         A mail's message is made in the same commit: from then on it counts as sent.
         """
 
-        def plan() -> Plan[list[tuple[Delivery, Event | None]]]:
+        def plan() -> Plan[Claimed]:
             claimed: list[Delivery] = []
             for lane, most in wanted:
                 rows = yield Sql(
@@ -98,7 +104,9 @@ class Deliveries:
                     ],
                 )
             events = yield from find_events(sorted({(d.tenant, d.event) for d in claimed if d.event}))
-            return [(d, events.get((d.tenant, d.event or ""))) for d in claimed]
+            version = yield Sql("SELECT config FROM clock WHERE id = 1")
+            work = tuple((d, events.get((d.tenant, d.event or ""))) for d in claimed)
+            return Claimed(cast("int", version[0][0]), work)
 
         return await self._db.run(plan)
 
@@ -111,15 +119,17 @@ class Deliveries:
         def plan() -> Plan[Settled]:
             rows = yield Many(
                 "UPDATE deliveries SET state = v.state, attempts = v.attempts, tries = v.tries,"
-                " next_at = v.next_at, owner = NULL, error = v.error, updated_at = v.at FROM {v}"
+                " next_at = v.next_at, owner = NULL, error = v.error, resume_state = v.resume_state,"
+                " resume_at = v.resume_at, updated_at = v.at FROM {v}"
                 " WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id"
                 " AND deliveries.owner = v.owner AND deliveries.attempts = v.attempts - 1"
                 " RETURNING deliveries.id",
-                "tenant:t id:t owner:t state:t attempts:i tries:i next_at:i error:t at:i",
+                "tenant:t id:t owner:t state:t attempts:i tries:i next_at:i error:t resume_state:t resume_at:i at:i",
                 [
                     (
                         s.delivery.tenant, s.delivery.id, s.delivery.owner, s.after.state, s.after.attempts,
-                        s.after.tries, s.after.next_at, s.after.error, s.after.updated_at,
+                        s.after.tries, s.after.next_at, s.after.error,
+                        s.after.resume_state, s.after.resume_at, s.after.updated_at,
                     )
                     for s in batch
                 ],
@@ -176,6 +186,33 @@ class Deliveries:
             yield Sql("DELETE FROM processes WHERE epoch = ?", (epoch,))
 
         await self._db.run(plan)
+
+    async def retry(self, tenant: str, delivery: str, now: int) -> Delivery | None:
+        """One extra attempt, now; the delivery as it then is, or ``None`` where its state allows none."""
+
+        def plan() -> Plan[Delivery | None]:
+            row = one(
+                (
+                    yield Sql(
+                        f"SELECT {COLUMNS} FROM deliveries WHERE tenant = ? AND id = ?", (tenant, delivery)
+                    )
+                )
+            )
+            before = to_delivery(row) if row else None
+            after = lifecycle.extra(before, now) if before else None
+            if before is None or after is None:
+                return None
+            rows = yield Sql(
+                "UPDATE deliveries SET state = ?, next_at = ?, updated_at = ?, resume_state = ?, resume_at = ?"
+                " WHERE tenant = ? AND id = ? AND state = ? AND attempts = ? RETURNING id",
+                (
+                    after.state, after.next_at, now, after.resume_state, after.resume_at, tenant, delivery,
+                    before.state, before.attempts,
+                ),
+            )  # fmt: skip
+            return after if rows else None
+
+        return await self._db.run(plan)
 
     async def hand_back(self, unbegun: Sequence[Delivery], now: int) -> None:
         """Put back deliveries that were held ready and not begun."""

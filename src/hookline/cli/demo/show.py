@@ -38,6 +38,7 @@ FIGURES = {"email.sent": "sent", "email.opened": "opened", "email.clicked": "cli
 PLAIN_WIDTH = 130
 BESIDE_WIDTH = 100
 NAMES_SHOWN = 3
+ARROW = ("→ ", "bright_black")
 
 
 class Show:
@@ -50,14 +51,14 @@ class Show:
         self._pace = pace if self.console.is_terminal else 0.0
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=28),
+            BarColumn(bar_width=28, complete_style="cyan", finished_style="cyan"),
             TextColumn("{task.fields[figures]}"),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
         )
         self._task = self._progress.add_task("", total=LAST_HOUR * HOUR, figures="")
-        self._counts: Counter[str] = Counter()
+        self._counts = Counter(dict.fromkeys((*FIGURES.values(), "promo"), 0))
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -75,9 +76,7 @@ class Show:
             (f"{stage.url}/dev/mail", "the mails: to look at one is to open it"),
             (f"{stage.url}/docs", "the API"),
         ):
-            self.console.print(
-                Text(f"  {address}  ", style="bold cyan") + Text(what, style="default"), soft_wrap=True
-            )
+            self.console.print(Text.assemble("  ", (address, "bold cyan"), f"  {what}"), soft_wrap=True)
         self.console.print("\nIt stays up; every 20 seconds another reader opens the mail. Ctrl-C ends it.")
 
     async def line(self, text: Text) -> None:
@@ -86,10 +85,11 @@ class Show:
         await asyncio.sleep(self._pace)
 
     def count(self, event: Event) -> None:
-        if event.type in FIGURES:
-            self._counts[
-                "promo" if event.campaign is None and event.type == "email.sent" else FIGURES[event.type]
-            ] += 1
+        """Count what people did with the campaign's mail, and the promo mails."""
+        if event.type == "email.sent" and event.campaign is None:
+            self._counts["promo"] += 1
+        elif event.type in FIGURES and event.campaign is not None and b'"machine":true' not in event.data:
+            self._counts[FIGURES[event.type]] += 1
 
     def move_to(self, passed: int) -> None:
         figures = "  ".join(f"[bold]{number}[/] {name}" for name, number in self._counts.items())
@@ -123,10 +123,10 @@ class Feed:
         self._show.move_to(self._stage.clock.now() - self._start)
 
     async def _line(self, at: int, kind: str, who: str, outcome: Text) -> None:
-        text = Text(f"+{_clock(at - self._start)}  ", style="bright_black")
-        text.append(f"{kind:<21}", style=COLOURS.get(kind, "default"))
-        text.append(f"{who:<35}", style="default")
-        await self._show.line(text + outcome)
+        moment = (f"+{_clock(at - self._start)}  ", "bright_black")
+        await self._show.line(
+            Text.assemble(moment, (f"{kind:<21}", COLOURS.get(kind, "")), f"{who:<35}", outcome)
+        )
 
     async def _outcome(self, event: Event) -> Text:
         """What each hook made of it."""
@@ -139,7 +139,7 @@ class Feed:
                 parts.append(await self._state(label, delivery))
             else:
                 parts.append(Text(f"{label}: {verdict.verdict}", style="bright_black"))
-        return Text("→ ", style="bright_black") + Text("  ").join(parts) if parts else Text()
+        return Text.assemble(ARROW, Text("  ").join(parts)) if parts else Text()
 
     async def _label(self, hook: str) -> str:
         """What the demo calls a hook, or its name for one that was added while it runs."""
@@ -153,7 +153,7 @@ class Feed:
             self._pending.pop(delivery.id, None)
             mark, style = MARKS[delivery.state]
             reason = f" {delivery.error}" if delivery.error else ""
-            return Text(f"{label} ") + Text(mark + reason, style=style)
+            return Text.assemble(f"{label} ", (mark + reason, style))
         self._pending[delivery.id] = delivery.attempts
         if delivery.next_at is None:
             return Text(f"{label} …")
@@ -164,7 +164,7 @@ class Feed:
             if attempts and attempts[-1].status
             else delivery.error or delivery.state
         )
-        return Text(f"{label} ") + Text(f"↻ {said}, again in {wait}", style="yellow")
+        return Text.assemble(f"{label} ", (f"↻ {said}, again in {wait}", "yellow"))
 
     async def _retries(self) -> None:
         for name, attempts in list(self._pending.items()):
@@ -172,9 +172,7 @@ class Feed:
             if delivery is not None and delivery.attempts > attempts:
                 outcome = await self._state(await self._label(delivery.hook or ""), delivery)
                 who = f"attempt {delivery.attempts}"
-                await self._line(
-                    delivery.updated_at, "retry", who, Text("→ ", style="bright_black") + outcome
-                )
+                await self._line(delivery.updated_at, "retry", who, Text.assemble(ARROW, outcome))
 
 
 def _who(event: Event) -> str:
@@ -207,7 +205,7 @@ def summarise(console: Console, stories: Sequence[Story]) -> None:
     for number, story in enumerate(stories, 1):
         mark, style = ("✓", "green") if story.held else ("✗", "red")
         console.print()
-        title = Text(f"{number}  {story.title}  ", style="bold") + Text(mark, style=f"bold {style}")
+        title = Text.assemble((f"{number}  {story.title}  ", "bold"), (mark, f"bold {style}"))
         console.print(Rule(title, align="left", style="bright_black"))
         console.print(Text(f"   {story.told}", style="italic"))
         tables = [_table(table) for table in story.found.tables]
@@ -234,5 +232,5 @@ def _table(table: Table) -> RichTable:
         numbers = all(row[place].rstrip("%").replace(".", "").isdigit() for row in table.rows)
         shown.add_column(column, overflow="fold", justify="right" if numbers else "left")
     for row in table.rows:
-        shown.add_row(*(Text(cell) for cell in row))
+        shown.add_row(*(Text(cell, style="cyan" if cell.strip("█▏") == "" else "") for cell in row))
     return shown

@@ -103,6 +103,10 @@ CREATE TABLE deliveries (
   next_at BIGINT,
   owner TEXT,
   error TEXT,
+  -- where an extra attempt, asked for by a person, leads back to when it fails
+  resume_state TEXT,
+  resume_at BIGINT,
+  replay TEXT,
   depth BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL,
@@ -120,6 +124,23 @@ CREATE INDEX deliveries_campaign ON deliveries (tenant, campaign, state) WHERE c
 -- Nobody gets a campaign twice, whatever crashes.
 CREATE UNIQUE INDEX deliveries_recipient ON deliveries (tenant, campaign, address)
   WHERE campaign IS NOT NULL AND hook IS NULL;
+
+-- New deliveries on purpose, from old events: cursor walks the sequence up to until_seq.
+CREATE TABLE replays (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  spec {blob} NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('running', 'finished', 'stopped')),
+  cursor BIGINT NOT NULL,
+  until_seq BIGINT NOT NULL,
+  total BIGINT NOT NULL,
+  done BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  finished_at BIGINT,
+  PRIMARY KEY (tenant, id)
+);
+CREATE INDEX replays_running ON replays (state) WHERE state = 'running';
 
 CREATE TABLE attempts (
   tenant TEXT NOT NULL,

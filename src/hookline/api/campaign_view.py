@@ -1,0 +1,146 @@
+"""How campaigns, their figures and their recipients are shown."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from hookline.model import Campaign, Message
+from hookline.rules import counting
+from hookline.rules.times import format_time
+
+
+class CampaignShown(Struct, frozen=True, kw_only=True):
+    """``list`` is the list's id."""
+
+    id: str
+    name: str
+    list: str
+    from_: str = msgspec.field(name="from")
+    reply_to: str | None
+    subject: str
+    html: str | None
+    text: str | None
+    track: dict[str, bool]
+    state: Literal["draft", "sending", "sent"]
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+class Stats(Struct, frozen=True, kw_only=True):
+    """Counts of messages (``_total``: of events) and rates as fractions of 1, ``null`` without a denominator."""
+
+    recipients: int
+    waiting: int
+    attempted: int
+    sent: int
+    pending: int
+    delivered: int
+    opened: int
+    opened_total: int
+    opened_machine: int
+    clicked: int
+    clicked_total: int
+    bounced: int
+    bounced_hard: int
+    blocked: int
+    complained: int
+    unsubscribed: int
+    open_rate: float | None
+    click_rate: float | None
+    click_to_open_rate: float | None
+    unsubscribe_rate: float | None
+    complaint_rate: float | None
+    bounce_rate: float | None
+    definitions: dict[str, str]
+
+
+DEFINITIONS = {
+    "recipients": "contacts that the campaign is for, so far",
+    "waiting": "recipients whose mail is still to be sent, or to be tried again",
+    "attempted": "messages that were tried",
+    "sent": "messages that the server that we hand mail to has taken",
+    "pending": "messages that were put off by the other server and not yet delivered or bounced",
+    "delivered": "attempted - bounced - pending",
+    "opened": "messages opened by a person at least once",
+    "opened_total": "all opens by people",
+    "opened_machine": "messages fetched by a machine, such as a privacy proxy or a scanner",
+    "clicked": "messages in which a person followed a link at least once",
+    "clicked_total": "all clicks by people",
+    "bounced": "messages refused, at once or later",
+    "bounced_hard": "messages bounced because the address does not work",
+    "blocked": "messages not tried: suppressed, or refused for policy",
+    "complained": "messages marked as spam",
+    "unsubscribed": "messages through which the recipient unsubscribed",
+    "open_rate": "opened / delivered",
+    "click_rate": "clicked / delivered",
+    "click_to_open_rate": "clicked / opened",
+    "unsubscribe_rate": "unsubscribed / delivered",
+    "complaint_rate": "complained / delivered",
+    "bounce_rate": "bounced / attempted",
+}
+
+
+class Recipient(Struct, frozen=True, kw_only=True):
+    """One message of a campaign, and what has happened to it."""
+
+    message: str
+    contact: str | None
+    email: str
+    sent_at: str
+    sent: bool
+    pending: bool
+    opened: bool
+    opened_machine: bool
+    clicked: bool
+    bounced: bool
+    bounced_hard: bool
+    blocked: bool
+    complained: bool
+    unsubscribed: bool
+
+
+FLAGS = {
+    "sent": counting.SENT,
+    "pending": counting.PENDING,
+    "opened": counting.OPENED,
+    "opened_machine": counting.OPENED_MACHINE,
+    "clicked": counting.CLICKED,
+    "bounced": counting.BOUNCED,
+    "bounced_hard": counting.BOUNCED_HARD,
+    "blocked": counting.BLOCKED,
+    "complained": counting.COMPLAINED,
+    "unsubscribed": counting.UNSUBSCRIBED,
+}
+
+
+def shown(campaign: Campaign) -> CampaignShown:
+    spec = campaign.spec
+    return CampaignShown(
+        id=campaign.id,
+        name=spec.name,
+        list=campaign.list,
+        from_=spec.from_,
+        reply_to=spec.reply_to,
+        subject=spec.subject,
+        html=spec.html,
+        text=spec.text,
+        track={"opens": spec.track.opens, "clicks": spec.track.clicks},
+        state=campaign.state,
+        created_at=format_time(campaign.created_at),
+        started_at=None if campaign.started_at is None else format_time(campaign.started_at),
+        finished_at=None if campaign.finished_at is None else format_time(campaign.finished_at),
+    )
+
+
+def recipient(message: Message) -> Recipient:
+    return Recipient(
+        message=message.id,
+        contact=message.contact,
+        email=message.address,
+        sent_at=format_time(message.sent_at),
+        **{name: bool(message.flags & flag) for name, flag in FLAGS.items()},
+    )

@@ -1,0 +1,82 @@
+"""Replays under way: new deliveries from old ones, in steps, until they are all made or it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from hookline.actions.work import CompiledHook
+from hookline.clock import Clock
+from hookline.intake import Intake
+from hookline.model import SECOND, Delivery, Event, Replay
+from hookline.rules.ids import new_id
+from hookline.storage import Storage, StorageUnavailable
+
+log = structlog.get_logger("hookline.dispatch")
+POLL = 5 * SECOND
+
+
+class Replayer:
+    """Carries replays on; it goes on where a stopped process left off. ``wake`` is the dispatcher's."""
+
+    def __init__(self, storage: Storage, intake: Intake, clock: Clock, wake: Callable[[], None]) -> None:
+        self._storage = storage
+        self._intake = intake
+        self._clock = clock
+        self._wake_dispatcher = wake
+        self._wake = asyncio.Event()
+
+    async def start(self, replay: Replay) -> Replay:
+        """Begin a replay; as it is stored, with its total."""
+        stored = await self._storage.replays.start(replay)
+        self._wake.set()
+        return stored
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                await self.run_once()
+            except StorageUnavailable:
+                log.warning("storage away, replays wait")
+            await self._clock.wait(self._wake, self._clock.now() + POLL)
+
+    async def run_once(self) -> None:
+        """Make every delivery that the replays under way still owe."""
+        for replay in await self._storage.replays.running():
+            hook = await self._intake.hook(replay.tenant, replay.spec.hook)
+            if not isinstance(hook, CompiledHook):
+                await self._storage.replays.stop(replay.tenant, replay.id, self._clock.now())
+                continue
+            current = replay
+            while current.state == "running":
+                current = await self.step(current, hook)
+
+    async def step(self, replay: Replay, hook: CompiledHook) -> Replay:
+        """Make one chunk of a replay's deliveries."""
+        now = self._clock.now()
+
+        def renew(event: Event, old: Delivery | None) -> Delivery:
+            return Delivery(
+                tenant=replay.tenant,
+                id=new_id("dlv"),
+                lane=replay.spec.hook,
+                kind=hook.kind,
+                state="queued",
+                next_at=now,
+                hook=replay.spec.hook,
+                event=event.id,
+                contact=old.contact if old else None,
+                address=old.address if old and old.kind == hook.kind else None,
+                replay=replay.id,
+                depth=event.depth + 1,
+                created_at=now,
+                updated_at=now,
+            )
+
+        after = await self._storage.replays.step(replay, renew, now)
+        self._wake_dispatcher()
+        return after

@@ -1,0 +1,106 @@
+"""Which connection serves a request: one at rest, or a new one, and no more than so many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Container, Coroutine, Hashable, Sequence
+from typing import Any
+
+from hookline.net.targets import Address
+from hookline.net.wire import Connection, first_to_connect
+
+KEEP_ALIVE = 4.0
+"""Seconds that a connection may rest. Node, uvicorn and Apache close idle connections after 5."""
+SWEEP = 1.0
+"""Seconds between two looks for connections that have rested too long."""
+
+Dial = Callable[[Address, set[Connection]], Coroutine[Any, Any, Connection]]
+"""Opens a connection to an address and enters it into the set."""
+
+
+class Pool:
+    """Hands connections out, ``limit`` at a time, and keeps those that come back in order, the last on top.
+
+    A connection at rest serves requests with its own key only, and only while its address is among those
+    that were checked for them. Where more are open than ``limit``, those at rest give way.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._slots = asyncio.Semaphore(limit)
+        self._open: set[Connection] = set()
+        self._resting: dict[Hashable, list[Connection]] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    async def take(self, key: Hashable, addresses: Container[Address]) -> Connection | None:
+        """A connection at rest, at once or not at all."""
+        if self._slots.locked() or (connection := self._rested(key, addresses)) is None:
+            return None
+        await self._slots.acquire()
+        return connection
+
+    async def open(self, key: Hashable, addresses: Sequence[Address], dial: Dial) -> Connection:
+        """A connection to one of the addresses once there is room for it."""
+        await self._slots.acquire()
+        try:
+            if (connection := self._rested(key, addresses)) is not None:
+                return connection
+            if len(self._open) >= self._limit:
+                self._make_room()
+            return await first_to_connect(addresses, lambda address: dial(address, self._open))
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def give_back(self, connection: Connection) -> None:
+        self._slots.release()
+        if not connection.reusable():
+            connection.abort()
+            return
+        connection.resting_since = asyncio.get_running_loop().time()
+        self._resting.setdefault(connection.key, []).append(connection)
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+
+    async def close(self) -> None:
+        """Close every connection, those in use included."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._resting.clear()
+        gone = [connection.closed for connection in self._open]
+        for connection in self._open:
+            connection.abort()
+        await asyncio.gather(*gone)
+
+    def _rested(self, key: Hashable, addresses: Container[Address]) -> Connection | None:
+        resting = self._resting.get(key)
+        while resting:
+            connection = resting.pop()
+            if connection.address in addresses and not self._spent(connection):
+                return connection
+            connection.abort()
+        return None
+
+    def _spent(self, connection: Connection) -> bool:
+        rested = asyncio.get_running_loop().time() - connection.resting_since
+        return rested > KEEP_ALIVE or not connection.reusable() or connection.readable()
+
+    def _make_room(self) -> None:
+        for resting in self._resting.values():
+            if resting:
+                resting.pop(0).abort()
+                return
+
+    def _sweep(self) -> None:
+        """Close what has rested too long, and forget what its server has closed."""
+        for key, resting in list(self._resting.items()):
+            fresh = [connection for connection in resting if not self._spent(connection)]
+            for connection in set(resting).difference(fresh):
+                connection.abort()
+            if fresh:
+                self._resting[key] = fresh
+            else:
+                del self._resting[key]
+        self._sweeping = None
+        if self._resting:
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP, self._sweep)

@@ -1,0 +1,160 @@
+"""Manual retries and replays: on purpose, exactly once each, and the schedule stays as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from support.engine import SECRET, Engine, running
+from support.receiver import Receiver
+
+from hookline.dispatch.replays import Replayer
+from hookline.model import MINUTE, SECOND, Delivery, Hook, Replay, ReplayInput
+from hookline.rules.ids import new_id
+
+
+def webhook(url: str, **fields: Any) -> dict[str, Any]:
+    return {"on": ["order.*"], "do": {"kind": "webhook", "url": url}} | fields
+
+
+def replayer(engine: Engine) -> Replayer:
+    return Replayer(engine.storage, engine.intake, engine.clock, engine.dispatcher.wake)
+
+
+def replay(engine: Engine, hook: Hook, **fields: Any) -> Replay:
+    spec = msgspec.convert({"hook": hook.id} | fields, ReplayInput)
+    return Replay(
+        tenant="default", id=new_id("rpl"), spec=spec, state="running", created_at=engine.clock.now()
+    )
+
+
+async def current(engine: Engine, delivery: Delivery) -> Delivery:
+    found = await engine.storage.deliveries.get("default", delivery.id)
+    assert found is not None
+    return found  # type: ignore[no-any-return]
+
+
+async def test_a_failed_manual_retry_leaves_the_schedule_and_a_second_one_is_allowed(
+    engine: Engine, receiver: Receiver
+) -> None:
+    receiver.answers = [500] * 3
+    await engine.hook(webhook(receiver.url))
+    await engine.publish("order.paid")
+    await engine.run()
+    (waiting,) = await engine.deliveries()
+    for count in (2, 3):
+        engine.clock.advance(SECOND)
+        assert await engine.storage.deliveries.retry("default", waiting.id, engine.clock.now()) is not None
+        await engine.run()
+        after = await current(engine, waiting)
+        assert (len(receiver.got), after.state, after.next_at, after.tries) == (
+            count,
+            "waiting",
+            waiting.next_at,
+            1,
+        )
+    engine.clock.advance(3 * SECOND)
+    await engine.run()
+    assert (await current(engine, waiting)).state == "succeeded"
+
+
+async def test_a_delivery_that_failed_for_good_can_be_tried_again(engine: Engine, receiver: Receiver) -> None:
+    receiver.answers = [500, 500]
+    await engine.hook(webhook(receiver.url, retry={"schedule": []}))
+    await engine.publish("order.paid")
+    await engine.run()
+    (failed,) = await engine.deliveries()
+    now = engine.clock.now()
+    assert failed.state == "failed" and await engine.storage.deliveries.retry("other", failed.id, now) is None
+    await engine.storage.deliveries.retry("default", failed.id, now)
+    await engine.run()
+    assert (await current(engine, failed)).state == "failed"
+    await engine.storage.deliveries.retry("default", failed.id, now)
+    await engine.run()
+    assert (await current(engine, failed)).state == "succeeded"
+    assert await engine.storage.deliveries.retry("default", failed.id, now) is None, "that would be a replay"
+
+
+async def test_a_replay_makes_each_delivery_once_with_the_same_webhook_id(
+    engine: Engine, receiver: Receiver
+) -> None:
+    receiver.answers = [500] * 5
+    hook = await engine.hook(webhook(receiver.url, retry={"schedule": []}))
+    other = await engine.hook(webhook(receiver.url + "/other", on=["basket.*"]))
+    ids = [(await engine.publish("order.paid" if n % 2 else "order.new")).id for n in range(5)]
+    await engine.publish("basket.filled")
+    await engine.run()
+    wish = replay(engine, hook, types=["order.paid"])
+    assert await engine.storage.replays.count(wish) == 2
+    assert await engine.storage.replays.count(replay(engine, other)) == 0
+    receiver.got.clear()
+    work = replayer(engine)
+    started = await work.start(wish)
+    await work.run_once()
+    await engine.run()
+    await work.run_once()
+    assert started.total == 2
+    assert sorted(got.headers["webhook-id"] for got in receiver.got) == sorted([ids[1], ids[3]])
+    assert len(receiver.verified(SECRET)) == 2
+    done = await engine.storage.replays.get("default", started.id)
+    assert done is not None and (done.state, done.done, done.total) == ("finished", 2, 2)
+
+
+async def test_enabling_a_hook_offers_what_was_held_and_what_it_missed(
+    engine: Engine, receiver: Receiver
+) -> None:
+    receiver.answers = [500, 410]
+    hook = await engine.hook(webhook(receiver.url))
+    first = await engine.publish("order.first")
+    await engine.run()
+    await engine.publish("order.second")
+    await engine.run()
+    third = await engine.publish("order.third")
+    enabled = msgspec.structs.replace(hook, disabled_reason=None)
+    await engine.storage.hooks.put(enabled)
+    receiver.got.clear()
+    work = replayer(engine)
+    started = await work.start(replay(engine, hook, states=["held", "disabled"]))
+    await work.run_once()
+    await engine.run()
+    assert (started.total, [got.headers["webhook-id"] for got in receiver.got]) == (2, [first.id, third.id])
+    again = await engine.storage.replays.count(replay(engine, hook, states=["held"]))
+    assert again == 0, "what was held is owed no more"
+
+
+async def test_a_replay_is_exact_over_many_chunks_and_survives_a_restart(
+    database_url: str | Path, receiver: Receiver
+) -> None:
+    count = 1234
+    async with running(database_url) as first:
+        hook = await first.hook(webhook(receiver.url, enabled=False))
+        for _ in range(count):
+            await first.publish("order.paid")
+        await first.storage.hooks.put(
+            msgspec.structs.replace(hook, spec=msgspec.structs.replace(hook.spec, enabled=True))
+        )
+        started = await replayer(first).start(replay(first, hook, states=["disabled"]))
+        step = await replayer(first).step(  # one chunk, and then the process stops
+            started,
+            await first.intake.hook("default", hook.id),  # type: ignore[arg-type]
+        )
+        assert 0 < step.done < count == started.total
+    async with running(database_url) as second:
+        await replayer(second).run_once()
+        await second.run()
+        assert len({got.headers["webhook-id"] for got in receiver.got}) == len(receiver.got) == count
+
+
+async def test_a_stopped_replay_makes_no_more(engine: Engine, receiver: Receiver) -> None:
+    hook = await engine.hook(webhook(receiver.url))
+    await engine.publish("order.paid")
+    await engine.run()
+    work = replayer(engine)
+    started = await work.start(replay(engine, hook, states=["succeeded"]))
+    engine.clock.advance(MINUTE)
+    assert await engine.storage.replays.stop("default", started.id, engine.clock.now())
+    assert not await engine.storage.replays.stop("default", started.id, engine.clock.now())
+    await work.run_once()
+    await engine.run()
+    assert len(receiver.got) == 1
