@@ -139,3 +139,19 @@ async def test_the_key_of_the_first_start_goes_on_working(run: CommandLine) -> N
         keys += sorted(set(re.findall(r"hl_[\w-]{43}", server.text)))
     assert len(keys) == 2 and keys[0] == keys[1]
     assert (run.home / "dev.key").stat().st_mode & 0o777 == 0o600
+
+
+async def test_an_open_stream_of_events_does_not_hold_up_the_end(run: CommandLine) -> None:
+    server = Screen(run.home, "--dev")
+    await server.start()
+    await server.make_key()
+    headers = {"authorization": f"Bearer {server.key}"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{server.url}/v1/events/stream", headers=headers) as stream,
+    ):
+        assert b"following" in await stream.content.readuntil(b"\n\n")
+        server.terminate()
+        assert await stream.content.read() == b""  # ended as an answer ends, not torn off
+    assert await server.ended() == 0
+    assert "error" not in server.text

@@ -9,9 +9,10 @@ import pytest
 from playwright.async_api import expect
 
 from support.browser import PATIENCE, Tab, browsing
+from support.client import client_of
 from support.mailserver import MailServer, serving_mail
 from support.receiver import Receiver, receiving
-from support.site import Site, serving
+from support.site import Site, settings_of
 
 
 @pytest.fixture
@@ -28,8 +29,8 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def site(tmp_path: Path, mailserver: MailServer) -> AsyncIterator[Site]:
-    async with serving(tmp_path, mailserver.url) as opened:
-        yield opened
+    async with client_of(settings_of(str(tmp_path), mailserver.url)) as client:
+        yield Site(client)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from support.browser import Tab
 from support.mailserver import MailServer
 from support.site import Site
 
-PERSON = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+PERSON = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+APPLE_PROXY = "Mozilla/5.0"
 
 
 def rate(tab: Tab, name: str) -> Locator:
@@ -48,12 +49,12 @@ async def test_figures_appear_and_follow_what_readers_do(
     await expect(rate(tab, "Bounce rate")).to_contain_text("1 of 4 attempted")
     await expect(rate(tab, "Opening rate")).to_contain_text("0 of 3 delivered")
 
-    await site.get(link(mailserver, "ada@example.com", "o"), PERSON)
+    await site.fetch(link(mailserver, "ada@example.com", "o"), PERSON)
     await expect(rate(tab, "Opening rate")).to_contain_text("33.3%")
     await expect(rate(tab, "Opening rate")).to_contain_text("1 of 3 delivered")
-    await site.get(link(mailserver, "ada@example.com", "c"), PERSON)
+    await site.fetch(link(mailserver, "ada@example.com", "c"), PERSON)
     await expect(rate(tab, "Click rate")).to_contain_text("1 of 3 delivered")
-    await site.get(link(mailserver, "bob@example.com", "o"), {"user-agent": "Mozilla/5.0"})
+    await site.fetch(link(mailserver, "bob@example.com", "o"), APPLE_PROXY)
     await expect(count(tab, "opened_machine")).to_have_text("1")
     await expect(count(tab, "opened")).to_have_text("1")
 

@@ -9,15 +9,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import structlog
 import uvicorn
 
-from hookline.cli.asgi import Asgi
+from hookline.cli.asgi import Asgi, Receive, Scope, Send
 from hookline.cli.common import Mistake
 from hookline.settings import Settings
 
@@ -36,8 +36,9 @@ class Server(uvicorn.Server):
 @asynccontextmanager
 async def serving(asgi: Asgi, listener: socket.socket) -> AsyncIterator[None]:
     """Answer HTTP on a listening socket for as long as the block lasts; requests under way are finished."""
+    stopping = asyncio.Event()
     config = uvicorn.Config(
-        asgi,
+        ending_streams(asgi, stopping),
         http="httptools",
         ws="none",
         lifespan="off",
@@ -51,8 +52,45 @@ async def serving(asgi: Asgi, listener: socket.socket) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        stopping.set()
         server.should_exit = True
         await task
+
+
+def ending_streams(asgi: Asgi, stopping: asyncio.Event) -> Asgi:
+    """The application, whose endless answers end when ``stopping`` is set: a stream of events would hold up
+    the server's end. It is told that its client has gone, and the answer is closed in good order."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await asgi(scope, receive, send)
+            return
+        told = open_ = False
+
+        async def receive_or_stop() -> MutableMapping[str, Any]:
+            nonlocal told
+            if not told:  # the request itself
+                told = True
+                return await receive()
+            waits = [asyncio.ensure_future(receive()), asyncio.ensure_future(stopping.wait())]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                message = waits[0].result() if waits[0].done() else {"type": "http.disconnect"}
+            finally:
+                for wait in waits:
+                    wait.cancel()
+            return cast("MutableMapping[str, Any]", message)
+
+        async def watched_send(message: MutableMapping[str, Any]) -> None:
+            nonlocal open_
+            open_ = message["type"] == "http.response.start" or bool(message.get("more_body"))
+            await send(message)
+
+        await asgi(scope, receive_or_stop, watched_send)
+        if open_ and stopping.is_set():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return application
 
 
 def listen(host: str, port: int) -> socket.socket:

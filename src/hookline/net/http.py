@@ -36,8 +36,10 @@ from hookline.net.wire import Connection, Failure
 
 __all__ = ["KEEP_ALIVE", "KEEP_BODY", "KEEP_HEADERS", "READ_BODY", "HttpClient", "Request", "Response"]
 
+LARGE = 64 * 1024
+"""Bytes from which on a body is not copied behind its head."""
 REMEMBERED_URLS = 4096
-REMEMBERED_NAMES = 1024
+REMEMBERED_FORMS = 1024
 REMEMBERED_CAS = 64
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -116,7 +118,7 @@ class HttpClient:
         self._pool = Pool(max_connections)
         self._tls = tls
         self._aim = functools.lru_cache(REMEMBERED_URLS)(functools.partial(_aim, targets))
-        self._objection = functools.lru_cache(REMEMBERED_NAMES)(_objection)
+        self._form = functools.lru_cache(REMEMBERED_FORMS)(_form)
         self._trust = functools.lru_cache(REMEMBERED_CAS)(_trust)
 
     def check(self, url: str) -> None:
@@ -130,7 +132,7 @@ class HttpClient:
         try:
             aim = self._aim(request.url)
             wire = self._wire(request, aim)
-            connection = await self._connection(request, aim)
+            connection = self._rested(request, aim) or await self._connect(request, aim)
         except (TargetRefused, OSError, ValueError) as trouble:
             failure = _explain(trouble, request)
             return Response(error=failure.error, detail=failure.detail, total_ms=_since(started))
@@ -150,7 +152,7 @@ class HttpClient:
                 headers=answer.headers,
                 body=answer.body,
                 truncated=answer.truncated,
-                address=str(connection.address),
+                address=connection.address_text,
                 connect_ms=connect_ms,
                 total_ms=_since(started),
             )
@@ -162,19 +164,21 @@ class HttpClient:
         await self._pool.close()
         await self._dns.close()
 
-    async def _connection(self, request: Request, aim: _Aim) -> Connection:
-        """A connection to a checked address, kept alive or new, within the time for it."""
-        key = (aim.origin, request.ca)
+    def _rested(self, request: Request, aim: _Aim) -> Connection | None:
+        """A kept-alive connection, while its address is one of those that the host has."""
         _, host, port = aim.origin
         addresses = aim.addresses or self._dns.known(host, port)
-        if addresses and (kept := await self._pool.take(key, addresses)):
-            return kept
+        return self._pool.take((aim.origin, request.ca), addresses) if addresses else None
+
+    async def _connect(self, request: Request, aim: _Aim) -> Connection:
+        """A connection to a checked address, within the time for it."""
+        key = (aim.origin, request.ca)
+        _, host, port = aim.origin
         async with asyncio.timeout(min(request.connect_timeout, request.timeout)):
-            if not addresses:
-                try:
-                    addresses = await self._dns.lookup(host, port)
-                except (OSError, ValueError) as trouble:
-                    raise _Unresolved(getattr(trouble, "strerror", None) or str(trouble)) from None
+            try:
+                addresses = aim.addresses or self._dns.known(host, port) or await self._dns.lookup(host, port)
+            except (OSError, ValueError) as trouble:
+                raise _Unresolved(getattr(trouble, "strerror", None) or str(trouble)) from None
             return await self._pool.open(key, addresses, functools.partial(self._dial, key))
 
     async def _dial(self, key: _Key, address: Address, among: set[Connection]) -> Connection:
@@ -196,21 +200,15 @@ class HttpClient:
         return connection
 
     def _wire(self, request: Request, aim: _Aim) -> list[bytes]:
-        """The request's bytes. ``ValueError`` for what is unfit for them (RFC 9110 5, RFC 9112 3)."""
-        method, body = request.method, request.body
-        if not _NAME.fullmatch(method):
-            raise ValueError("the method is no HTTP token")
-        lines = []
-        for name, value in request.headers:
-            if (objection := self._objection(name)) is not None:
-                raise ValueError(objection)
-            if not value.isprintable() and _UNSENDABLE.search(value):
-                raise ValueError(f"the header {name} holds a line break or another control character")
-            lines.append(f"{name}: {value}\r\n")
-        if body or method not in _NO_BODY_MEANT:
-            lines.append(f"Content-Length: {len(body)}\r\n")
-        head = f"{method} {aim.target} HTTP/1.1\r\nHost: {aim.authority}\r\n{''.join(lines)}\r\n"
-        return [head.encode(), body] if body else [head.encode()]
+        """The request's bytes. ``ValueError`` for what is unfit for them."""
+        body = request.body
+        names = tuple([name for name, _ in request.headers])
+        values = [value for _, value in request.headers]
+        form = self._form(request.method, names, bool(body))
+        if not "".join(values).isprintable():
+            _refuse_controls(request.headers)
+        head = (form % (aim.target, aim.authority, *values, len(body))).encode()
+        return [head + body] if len(body) < LARGE else [head, body]
 
 
 class _Unresolved(OSError):
@@ -229,10 +227,27 @@ def _aim(targets: Targets, text: str) -> _Aim:
     )
 
 
-def _objection(name: str) -> str | None:
-    if not _NAME.fullmatch(name):
-        return f"{name!r} is no header name"
-    return f"the header {name} is the client's own" if name.lower() in _OURS else None
+def _form(method: str, names: tuple[str, ...], has_body: bool) -> str:
+    """The head of a request, to be filled in with target, authority, values and length (RFC 9112 3, 6.2)."""
+    if not _NAME.fullmatch(method):
+        raise ValueError("the method is no HTTP token")
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no header name")
+        if name.lower() in _OURS:
+            raise ValueError(f"the header {name} is the client's own")
+    # A GET without a body has no length to tell, so the number is filled into nothing.
+    length = "Content-Length: %d\r\n" if has_body or method not in _NO_BODY_MEANT else "%.0s"
+    start, *lines = [text.replace("%", "%%") for text in (method, *names)]
+    return "".join(
+        [f"{start} %s HTTP/1.1\r\nHost: %s\r\n", *[f"{line}: %s\r\n" for line in lines], length, "\r\n"]
+    )
+
+
+def _refuse_controls(headers: Headers) -> None:
+    for name, value in headers:
+        if _UNSENDABLE.search(value):
+            raise ValueError(f"the header {name} holds a line break or another control character")
 
 
 def _trust(ca: str | None) -> ssl.SSLContext:

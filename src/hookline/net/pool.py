@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Container, Coroutine, Hashable, Sequence
 from typing import Any
 
@@ -27,21 +28,22 @@ class Pool:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._slots = asyncio.Semaphore(limit)
+        self._free = limit
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._open: set[Connection] = set()
         self._resting: dict[Hashable, list[Connection]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
 
-    async def take(self, key: Hashable, addresses: Container[Address]) -> Connection | None:
-        """A connection at rest, at once or not at all."""
-        if self._slots.locked() or (connection := self._rested(key, addresses)) is None:
+    def take(self, key: Hashable, addresses: Container[Address]) -> Connection | None:
+        """A connection at rest, if there is one and nobody waits for his turn."""
+        if not self._free or (connection := self._rested(key, addresses)) is None:
             return None
-        await self._slots.acquire()
+        self._free -= 1
         return connection
 
     async def open(self, key: Hashable, addresses: Sequence[Address], dial: Dial) -> Connection:
-        """A connection to one of the addresses once there is room for it."""
-        await self._slots.acquire()
+        """A connection to one of the addresses, once there is room for it."""
+        await self._turn()
         try:
             if (connection := self._rested(key, addresses)) is not None:
                 return connection
@@ -49,18 +51,22 @@ class Pool:
                 self._make_room()
             return await first_to_connect(addresses, lambda address: dial(address, self._open))
         except BaseException:
-            self._slots.release()
+            self._next()
             raise
 
     def give_back(self, connection: Connection) -> None:
-        self._slots.release()
-        if not connection.reusable():
+        """Every connection that was handed out comes back here, whatever became of it."""
+        if connection.reusable():
+            loop = asyncio.get_running_loop()
+            connection.resting_since = loop.time()
+            if (resting := self._resting.get(connection.key)) is None:
+                resting = self._resting[connection.key] = []
+            resting.append(connection)
+            if self._sweeping is None:
+                self._sweeping = loop.call_later(SWEEP, self._sweep)
+        else:
             connection.abort()
-            return
-        connection.resting_since = asyncio.get_running_loop().time()
-        self._resting.setdefault(connection.key, []).append(connection)
-        if self._sweeping is None:
-            self._sweeping = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+        self._next()
 
     async def close(self) -> None:
         """Close every connection, those in use included."""
@@ -71,6 +77,26 @@ class Pool:
         for connection in self._open:
             connection.abort()
         await asyncio.gather(*gone)
+
+    async def _turn(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it came at the same moment
+                self._next()
+            raise
+
+    def _next(self) -> None:
+        while self._waiting:
+            if not (turn := self._waiting.popleft()).done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
     def _rested(self, key: Hashable, addresses: Container[Address]) -> Connection | None:
         resting = self._resting.get(key)

@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, key: Hashable, address: Address, among: set[Connection]) -> None:
         self.key = key
         self.address = address
+        self.address_text = str(address)
         self.answer = AnswerReader()
         self.connect_ms = 0.0
         self.resting_since = 0.0
