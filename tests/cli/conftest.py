@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hookline.cli import commands
-from support.commands import CommandLine, Ran
+from support.commands import CommandLine, Ran, Screen
 from support.process import Serve, environment
 from support.receiver import Receiver, receiving
 
@@ -44,6 +44,21 @@ async def serve(run: CommandLine) -> AsyncIterator[Serve]:
     await server.start()
     yield server
     await server.stop()
+
+
+@pytest.fixture
+async def screens(run: CommandLine) -> AsyncIterator[Callable[..., Awaitable[Screen]]]:
+    """Starts servers on the same data, with these flags; what a test leaves running ends with it."""
+    started: list[Screen] = []
+
+    async def start(*flags: str) -> Screen:
+        started.append(Screen(run.home, *flags))
+        await started[-1].start()
+        return started[-1]
+
+    yield start
+    for screen in started:
+        await screen.ended()
 
 
 @pytest.fixture

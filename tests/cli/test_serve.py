@@ -13,6 +13,7 @@ from support.commands import CommandLine, Screen
 from support.process import Serve
 from support.receiver import Got, Receiver
 
+Screens = Callable[..., Awaitable[Screen]]
 LAST_LINE = r"-d '\{\"type\": .*\n"
 MAIL_HOOK = {
     "on": ["order.paid"],
@@ -42,9 +43,8 @@ async def test_two_calls_later_a_signed_delivery_has_arrived(
     assert (body["type"], body["data"]) == ("order.paid", {"amount": 42})
 
 
-async def test_the_lines_on_the_screen_work_as_they_stand(run: CommandLine) -> None:
-    server = Screen(run.home, "--dev")
-    await server.start()
+async def test_the_lines_on_the_screen_work_as_they_stand(screens: Screens) -> None:
+    server = await screens("--dev")
     await server.read_until(LAST_LINE)
     # Both commands as a shell would split them; curl is spoken for by aiohttp.
     lines = re.findall(r"^ +(curl .*)\\\n(.*)$", server.text, re.M)
@@ -57,7 +57,6 @@ async def test_the_lines_on_the_screen_work_as_they_stand(run: CommandLine) -> N
         await server.read_until("inbox: .*the signature is valid")
         async with http.get(f"{server.url}/dev/inbox") as answer:
             page = await answer.text()
-    await server.ended()
     assert len(commands) == 2
     assert 'class="good">the signature is valid' in page and "order.paid" in page
 
@@ -97,10 +96,9 @@ async def test_a_second_serve_on_the_same_data_is_refused(run: CommandLine, serv
     assert re.search(r"\(process \d+\)", said)
 
 
-async def test_a_stopped_serve_gives_its_data_free(run: CommandLine) -> None:
+async def test_a_stopped_serve_gives_its_data_free(screens: Screens) -> None:
     for _ in range(2):
-        server = Screen(run.home)
-        await server.start()
+        server = await screens()
         assert await server.ended() == 0
 
 
@@ -109,9 +107,10 @@ async def test_a_taken_port_is_told(run: CommandLine, serve: Serve, receiver: Re
     assert listen in run("serve", LISTEN=listen, HOME=f"{run.home}-2").mistake
 
 
-async def test_sigterm_finishes_what_is_under_way(run: CommandLine, receiver: Receiver) -> None:
-    server = Screen(run.home, "--dev")
-    await server.start()
+async def test_sigterm_finishes_what_is_under_way(
+    run: CommandLine, screens: Screens, receiver: Receiver
+) -> None:
+    server = await screens("--dev")
     await server.make_key()
     reached = asyncio.Event()
 
@@ -129,11 +128,10 @@ async def test_sigterm_finishes_what_is_under_way(run: CommandLine, receiver: Re
     assert re.search(r" succeeded +1 ", run("deliveries", "list").out)
 
 
-async def test_the_key_of_the_first_start_goes_on_working(run: CommandLine) -> None:
+async def test_the_key_of_the_first_start_goes_on_working(run: CommandLine, screens: Screens) -> None:
     keys = []
     for _ in range(2):
-        server = Screen(run.home, "--dev")
-        await server.start()
+        server = await screens("--dev")
         await server.read_until(LAST_LINE)
         await server.ended()
         keys += sorted(set(re.findall(r"hl_[\w-]{43}", server.text)))
@@ -141,9 +139,8 @@ async def test_the_key_of_the_first_start_goes_on_working(run: CommandLine) -> N
     assert (run.home / "dev.key").stat().st_mode & 0o777 == 0o600
 
 
-async def test_an_open_stream_of_events_does_not_hold_up_the_end(run: CommandLine) -> None:
-    server = Screen(run.home, "--dev")
-    await server.start()
+async def test_an_open_stream_of_events_does_not_hold_up_the_end(screens: Screens) -> None:
+    server = await screens("--dev")
     await server.make_key()
     headers = {"authorization": f"Bearer {server.key}"}
     async with (

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import typer.main
-from click import Command, Group
 from msgspec.structs import fields
 
 from hookline import __version__
-from hookline.api.openapi import document
-from hookline.cli import app
+from hookline.cli.commands import app
 from hookline.rules.catalogue import known_types
 from hookline.settings import Settings
+from support.process import Serve
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
-def commands(command: Command, path: str) -> list[str]:
-    if not isinstance(command, Group):
-        return [path]
-    return [found for name, sub in command.commands.items() for found in commands(sub, f"{path} {name}")]
+def commands(command: Any, path: str) -> list[str]:
+    below: dict[str, Any] = getattr(command, "commands", {})
+    found = [name for sub, under in below.items() for name in commands(under, f"{path} {sub}")]
+    return found or [path]
 
 
 def test_every_setting_is_documented() -> None:
@@ -36,6 +37,19 @@ def test_every_command_is_documented() -> None:
     found = commands(typer.main.get_command(app), "hookline")
     assert len(found) > 10
     assert [name for name in found if f"`{name}`" not in REFERENCE] == []
+
+
+async def test_every_route_is_documented(tmp_path: Path) -> None:
+    server = Serve(tmp_path)
+    await server.start()
+    try:
+        async with aiohttp.ClientSession() as http, http.get(f"{server.url}/openapi.json") as answer:
+            paths = (await answer.json())["paths"]
+    finally:
+        await server.stop()
+    routes = [f"`{method.upper()} {path}`" for path, methods in paths.items() for method in methods]
+    assert len(routes) > 30
+    assert [route for route in routes if route not in REFERENCE] == []
 
 
 def test_every_event_type_is_documented() -> None:

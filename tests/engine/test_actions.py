@@ -199,8 +199,13 @@ async def test_an_sms_goes_out_as_twilio_wants_it(engine: Engine, receiver: Rece
 
 @pytest.mark.parametrize(
     ("status", "state", "error"),
-    [(429, "waiting", "rate_limited"), (503, "waiting", "http_status"), (500, "failed", "provider"), (400, "failed", "provider")],
-)  # fmt: skip
+    [
+        (429, "waiting", "rate_limited"),
+        (503, "waiting", "http_status"),
+        (500, "failed", "provider"),
+        (400, "failed", "provider"),
+    ],
+)
 async def test_an_sms_is_tried_again_only_if_it_was_surely_not_sent(
     engine: Engine, receiver: Receiver, status: int, state: str, error: str
 ) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.engine import Engine, running
-from support.receiver import Receiver
 
 from hookline.dispatch.lanes import CONCURRENCY, READY, Lanes
 from hookline.model import Delivery
+from support.engine import Engine, running
+from support.receiver import Receiver
 
 
 @asynccontextmanager

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from support.engine import SECRET, Engine, running
-from support.receiver import Receiver
 
 from hookline.dispatch.replays import Replayer
 from hookline.model import MINUTE, SECOND, Delivery, Hook, Replay, ReplayInput
 from hookline.rules.ids import new_id
+from support.engine import SECRET, Engine, running
+from support.receiver import Receiver
 
 
 def webhook(url: str, **fields: Any) -> dict[str, Any]:

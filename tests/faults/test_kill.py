@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import aiohttp
+
 from support.process import Serve
 from support.receiver import Receiver, receiving
 
@@ -16,14 +17,16 @@ KILLS = 10
 CLIENTS = 16
 
 
-async def burst(server: Serve, http: aiohttp.ClientSession, accepted: set[str], until: int, round_: int) -> None:
-    """Publish until so many are accepted or the server is gone."""
+async def burst(
+    server: Serve, http: aiohttp.ClientSession, accepted: set[str], round_: int, goal: int
+) -> None:
+    """Publish a burst, and kill the server when so many of it are accepted."""
     numbers = iter(range(BURST))
+    before = len(accepted)
+    reached = asyncio.Event()
 
     async def client() -> None:
         for number in numbers:
-            if len(accepted) >= until:
-                return
             event = {"type": "order.paid", "id": f"{round_}-{number}", "data": {"number": number}}
             headers = {"authorization": f"Bearer {server.key}"}
             try:
@@ -32,8 +35,13 @@ async def burst(server: Serve, http: aiohttp.ClientSession, accepted: set[str], 
                     accepted.add((await answer.json())["id"])
             except aiohttp.ClientError:
                 return
+            if len(accepted) - before >= goal:
+                reached.set()
 
-    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    clients = [asyncio.create_task(client()) for _ in range(CLIENTS)]
+    await reached.wait()
+    await server.kill()
+    await asyncio.gather(*clients)
 
 
 async def everything_received(receiver: Receiver, accepted: set[str]) -> None:
@@ -59,12 +67,7 @@ async def test_accepted_events_survive_ten_kills_and_only_those_in_flight_come_t
         hook = {"on": ["order.*"], "do": {"kind": "webhook", "url": receiver.url}}
         secret = (await server.call(http, "POST", "/v1/hooks", hook))["secret"]
         for round_ in range(KILLS):
-            goal = len(accepted) + chance.randrange(BURST // 10, BURST * 9 // 10)
-            publishing = asyncio.create_task(burst(server, http, accepted, len(accepted) + BURST, round_))
-            while len(accepted) < goal and not publishing.done():
-                await asyncio.sleep(0)
-            await server.kill()
-            await publishing
+            await burst(server, http, accepted, round_, chance.randrange(BURST // 10, BURST * 9 // 10))
             await server.start()
         await everything_received(receiver, accepted)
         counts = Counter(got.headers["webhook-id"] for got in receiver.got)

@@ -5,142 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from hookline.net.dns import Resolver
-from hookline.net.http import KEEP_BODY, KEEP_HEADERS, READ_BODY, HttpClient, Request, Response
+from hookline.net.http import KEEP_BODY, KEEP_HEADERS, READ_BODY, Request
 from hookline.net.targets import TargetRefused, Targets
-
-LOOPBACK = Targets.parse("127.0.0.0/8, ::1")
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class Server:
-    """A raw server: what it was sent, how many connections there were, and when they ended."""
-
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-        self.connections = 0
-        self.requests: list[bytes] = []
-        self.over: asyncio.Queue[None] = asyncio.Queue()
-        self.port = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def url(self, host: str = "127.0.0.1", path: str = "/") -> str:
-        return f"http://{host}:{self.port}{path}"
-
-    async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self.connections += 1
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await self.handler(reader, writer)
-        finally:
-            writer.close()
-            with suppress(OSError, asyncio.CancelledError):
-                await writer.wait_closed()
-            self.over.put_nowait(None)
-            self._tasks.discard(task)
-
-    async def request(self, reader: asyncio.StreamReader) -> bytes:
-        """Reads one whole request."""
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(
-            (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
-        )
-        self.requests.append(head + await reader.readexactly(length))
-        return self.requests[-1]
-
-    async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks)
-
-
-@asynccontextmanager
-async def serving(
-    answer: bytes | Callable[[Server], Handler],
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    tls: ssl.SSLContext | None = None,
-) -> AsyncIterator[Server]:
-    """Answers every request with the same bytes and closes, or does what the handler does."""
-
-    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await server.request(reader)
-        writer.write(answer if isinstance(answer, bytes) else b"")
-        await writer.drain()
-
-    server = Server(once)
-    if not isinstance(answer, bytes):
-        server.handler = answer(server)
-    listening = await asyncio.start_server(server.run, host, port, ssl=tls)
-    server.port = listening.sockets[0].getsockname()[1]
-    async with listening:
-        yield server
-        listening.close()
-        await server.stop()
-
-
-@asynccontextmanager
-async def client(
-    targets: Targets = LOOPBACK, *, resolver: Resolver | None = None, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[HttpClient]:
-    http = HttpClient(targets, resolver=resolver, tls=tls)
-    try:
-        yield http
-    finally:
-        await http.close()
-
-
-def resolving(*answers: list[str]) -> tuple[Resolver, list[str]]:
-    """A resolver that gives one answer after the other, the last one for ever, and who asked."""
-    asked: list[str] = []
-
-    async def resolve(host: str, _port: int) -> list[str]:
-        asked.append(host)
-        return answers[min(len(asked), len(answers)) - 1]
-
-    return resolve, asked
-
-
-def post(
-    url: str,
-    body: bytes = b"{}",
-    *,
-    timeout: float = 15.0,
-    connect_timeout: float = 5.0,
-    first_byte_timeout: float | None = None,
-) -> Request:
-    return Request(
-        method="POST",
-        url=url,
-        body=body,
-        timeout=timeout,
-        connect_timeout=connect_timeout,
-        first_byte_timeout=first_byte_timeout,
-    )
-
-
-async def send_to(
-    answer: bytes | Callable[[Server], Handler],
-    *,
-    timeout: float = 15.0,  # noqa: ASYNC109 -- what is tested
-    first_byte_timeout: float | None = None,
-) -> Response:
-    async with serving(answer) as server, client() as http:
-        return await http.send(post(server.url(), timeout=timeout, first_byte_timeout=first_byte_timeout))
-
+from support.rawserver import OK, Handler, Server, client, post, resolving, send_to, serving, silent
 
 # --- the plain way -------------------------------------------------------------------------------
 
@@ -332,11 +206,11 @@ async def test_a_refused_port_is_refused_at_the_address_that_a_name_leads_to() -
     assert "port 6379" in response.detail
 
 
-async def test_the_socket_itself_is_guarded() -> None:
-    http = HttpClient(Targets())
-    async with serving(OK) as server, http._start() as session:
+async def test_the_last_step_is_guarded_too() -> None:
+    async with serving(OK) as server, client(Targets()) as http:
+        key = (("http", "shop.example", server.port), None)
         with pytest.raises(TargetRefused, match="loopback"):
-            await session.get(server.url(), trace_request_ctx=SimpleNamespace())
+            await http._dial(key, ip_address("127.0.0.1"), set())
         assert server.connections == 0
 
 
@@ -379,18 +253,10 @@ async def test_nobody_listening_is_refused() -> None:
     assert "refused" in response.detail
 
 
-def _silent(_server: Server) -> Handler:
-    async def wait(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        while await reader.read(65536):
-            pass
-
-    return wait
-
-
 async def test_a_server_that_never_answers_is_left() -> None:
-    response = await send_to(_silent, timeout=0.2)
+    response = await send_to(silent, timeout=0.2)
     assert (response.status, response.error) == (None, "timeout_total")
-    response = await send_to(_silent, first_byte_timeout=0.1)
+    response = await send_to(silent, first_byte_timeout=0.1)
     assert (response.status, response.error) == (None, "timeout_read")
 
 
@@ -655,13 +521,6 @@ async def test_many_headers_are_kept_up_to_a_bound() -> None:
 # --- TLS -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def server_tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
 async def test_a_certificate_that_nobody_vouches_for_is_a_tls_error(server_tls: ssl.SSLContext) -> None:
     resolve, _ = resolving(["127.0.0.1"])
     async with serving(OK, tls=server_tls) as server, client(resolver=resolve) as http:
@@ -700,6 +559,6 @@ async def test_a_server_without_tls_is_a_tls_error() -> None:
 
 
 async def test_a_handshake_that_hangs_is_a_connect_timeout() -> None:
-    async with serving(_silent) as server, client() as http:
+    async with serving(silent) as server, client() as http:
         response = await http.send(post(f"https://127.0.0.1:{server.port}/", connect_timeout=0.1))
     assert (response.status, response.error) == (None, "timeout_connect")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.rules.counting import COUNTERS, fold, rates
+from hookline.rules.counting import COUNTERS, fold
+from hookline.stats import rates
 
 kinds = st.sampled_from(
     [

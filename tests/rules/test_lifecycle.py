@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.model import DAY, MINUTE, SECOND, Delivery, Outcome
-from hookline.rules.lifecycle import ENDS, REPEATABLE, TRANSITIONS, Policy, allowed, crashed, extra, settle
+from hookline.rules.lifecycle import (
+    ENDS,
+    REPEATABLE,
+    TRANSITIONS,
+    Policy,
+    allowed,
+    crashed,
+    extra_attempt,
+    settle,
+)
 
 POLICY = Policy((5 * SECOND, 5 * MINUTE, 30 * MINUTE))
 kinds = st.sampled_from(["webhook", "slack", "email", "sms", "contact"])
@@ -85,9 +94,9 @@ def test_nothing_leaves_an_end_by_itself() -> None:
 def test_an_extra_attempt_leaves_the_schedule_as_it_was(state: str, outcome: Outcome, chance: float) -> None:
     at = 10 * MINUTE if state == "waiting" else None
     before = msgspec.structs.replace(sending(), state=state, owner=None, next_at=at, tries=2, attempts=5)
-    asked = extra(before, MINUTE)
+    asked = extra_attempt(before, MINUTE)
     assert asked is not None and (asked.state, asked.next_at) == ("queued", MINUTE)
-    assert extra(asked, MINUTE) is None, "it is coming already"
+    assert extra_attempt(asked, MINUTE) is None, "it is coming already"
     after = settle(
         msgspec.structs.replace(asked, state="sending", owner="me", next_at=None),
         outcome,
@@ -106,4 +115,4 @@ def test_an_extra_attempt_leaves_the_schedule_as_it_was(state: str, outcome: Out
 
 def test_what_succeeded_or_was_cancelled_is_not_tried_again() -> None:
     for state in ("succeeded", "cancelled", "sending", "queued"):
-        assert extra(msgspec.structs.replace(sending(), state=state), 0) is None
+        assert extra_attempt(msgspec.structs.replace(sending(), state=state), 0) is None

@@ -27,6 +27,7 @@ from hookline.rules.effects import effect_of
 from hookline.rules.ids import new_id
 from hookline.storage import Storage, open_storage
 from hookline.storage.campaigns import EVERYONE
+from hookline.storage.contacts import creating
 from hookline.storage.units import (
     Accepted,
     ContactMoved,
@@ -251,8 +252,9 @@ async def test_mails_are_claimed_with_their_message_and_counted_once(storage: St
         contact = Contact(
             tenant="default", id=f"ctc_{name}", email=f"{name}@example.com", created_at=NOW, updated_at=NOW
         )
-        assert await storage.contacts.create(contact, ["lst_a"]) is not None
-        assert await storage.contacts.create(contact, []) is None, "the address is taken"
+        await storage.contacts.create(contact, ["lst_a"])
+        with pytest.raises(ContactMoved):  # the address is taken
+            await storage.contacts.create(contact, [])
     spec = CampaignInput(name="news", list="lst_a", from_="a@b.example", subject="Hi", text="Hi")
     campaign = await storage.campaigns.put(
         Campaign(tenant="default", id="cmp_a", spec=spec, list="lst_a", state="draft", created_at=NOW)
@@ -336,6 +338,24 @@ async def test_a_change_of_a_contact_holds_only_at_its_revision(storage: Storage
     assert undone is not None and undone.state == "sending", "nothing of it was stored"
     await storage.deliveries.settle([settlement(held[1], change=change(2, b'{"balance":2}'))])
     assert await storage.contacts.lists_of("default", "ctc_a") == {"lst_a": "subscribed"}
+
+
+async def test_a_contact_and_its_events_are_stored_together_or_not_at_all(storage: Storage) -> None:
+    contact = Contact(tenant="default", id="ctc_a", email="ada@example.com", created_at=NOW, updated_at=NOW)
+    written = msgspec.structs.replace(
+        unit(Prepared(event("contact.created"))), write=lambda: creating(contact, [])
+    )
+    await storage.accept(written)
+    again = event("contact.created")
+    other = event()
+    answers = await asyncio.gather(
+        storage.accept(msgspec.structs.replace(unit(Prepared(again)), write=lambda: creating(contact, []))),
+        storage.accept(unit(Prepared(other))),
+        return_exceptions=True,
+    )
+    assert isinstance(answers[0], ContactMoved) and not isinstance(answers[1], BaseException)
+    assert await storage.events.get("default", again.id) is None
+    assert await storage.events.get("default", other.id) is not None
 
 
 async def test_a_disabled_hook_holds_what_it_owes(storage: Storage) -> None:

@@ -83,9 +83,10 @@ class Screen(Serve):
     async def ended(self) -> int:
         """Ask it to stop unless it was asked before, and wait; the exit code."""
         assert self._process is not None
-        if not self._asked:
-            self.terminate()
-        rest, _ = await self._process.communicate()
-        self.text += rest.decode()
+        if self._process.returncode is None:
+            if not self._asked:
+                self.terminate()
+            rest, _ = await self._process.communicate()
+            self.text += rest.decode()
         assert self._process.returncode is not None
         return self._process.returncode

@@ -32,8 +32,8 @@ from hookline.net.http import HttpClient
 from hookline.net.smtp import SmtpClient, parse_smtp_url
 from hookline.net.targets import Targets
 from hookline.rules import signing
-from hookline.rules.counting import rates
 from hookline.rules.ids import new_id
+from hookline.stats import campaign_figures
 from hookline.storage import derive, open_storage
 from hookline.storage.units import Accepted
 
@@ -86,7 +86,8 @@ class Engine:
         new = Contact(
             tenant="default", id=new_id("ctc"), email=email, created_at=now, updated_at=now, **fields
         )
-        return await self.storage.contacts.create(new, lists)  # type: ignore[no-any-return]
+        await self.storage.contacts.create(new, lists)
+        return new
 
     async def new_list(self, name: str) -> ContactList:
         new = ContactList(tenant="default", id=new_id("lst"), name=name, created_at=self.clock.now())
@@ -121,7 +122,7 @@ class Engine:
         await self.campaigns.run_once()
 
     async def stats(self, campaign: Campaign) -> dict[str, Any]:
-        return rates(await self.storage.campaigns.counters("default", campaign.id))
+        return await campaign_figures(self.storage, "default", campaign.id)
 
     async def told(self, kind: str, message: Delivery, **data: Any) -> Accepted:
         """What the tracking addresses raise when this mail is opened, clicked or left."""

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from hookline.actions import http_outcome
-from hookline.actions.webhook import USER_AGENT
-from hookline.actions.work import VARIABLES, Invalid, Plan, Work
+from hookline.actions.work import USER_AGENT, VARIABLES, Invalid, Plan, Work
 from hookline.model import Event, Outcome, SlackAction
 from hookline.net.http import Request
 from hookline.rules import templates

@@ -10,8 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from hookline.actions import http_outcome
-from hookline.actions.webhook import USER_AGENT
-from hookline.actions.work import VARIABLES, Invalid, Plan, Work
+from hookline.actions.work import USER_AGENT, VARIABLES, Invalid, Plan, Work
 from hookline.model import Connection, Outcome, SmsAction
 from hookline.net.http import Request, Response
 from hookline.rules import templates

@@ -6,16 +6,14 @@ from typing import Any
 
 import msgspec
 
-from hookline import __version__
 from hookline.actions import http_outcome
-from hookline.actions.work import VARIABLES, Invalid, Plan, Work
+from hookline.actions.work import USER_AGENT, VARIABLES, Invalid, Plan, Work
 from hookline.model import Event, Outcome, WebhookAction
 from hookline.net.http import Request
 from hookline.rules import signing, templates
 from hookline.rules.times import format_time
 
 KIND = "webhook"
-USER_AGENT = f"Hookline/{__version__}"
 OURS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "hookline-delivery", "user-agent"})
 # Connection-level headers (RFC 9110, section 7.6.1) and those that say how the body is to be read.
 REFUSED = OURS | {

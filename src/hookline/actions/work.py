@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from hookline import __version__
 from hookline.clock import Clock
 from hookline.mail.sender import Mailer
 from hookline.model import Delivery, Event, Hook, Kind, Outcome
@@ -14,6 +15,7 @@ from hookline.net.http import HttpClient
 from hookline.rules.cel import Expression
 from hookline.storage import Storage
 
+USER_AGENT = f"Hookline/{__version__}"
 # What conditions and templates may name.
 VARIABLES = frozenset({"event", "message", "contact", "now", "cause"})
 CONDITION_VARIABLES = VARIABLES - {"cause"}

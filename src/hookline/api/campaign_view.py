@@ -58,32 +58,6 @@ class Stats(Struct, frozen=True, kw_only=True):
     definitions: dict[str, str]
 
 
-DEFINITIONS = {
-    "recipients": "contacts that the campaign is for, so far",
-    "waiting": "recipients whose mail is still to be sent, or to be tried again",
-    "attempted": "messages that were tried",
-    "sent": "messages that the server that we hand mail to has taken",
-    "pending": "messages that were put off by the other server and not yet delivered or bounced",
-    "delivered": "attempted - bounced - pending",
-    "opened": "messages opened by a person at least once",
-    "opened_total": "all opens by people",
-    "opened_machine": "messages fetched by a machine, such as a privacy proxy or a scanner",
-    "clicked": "messages in which a person followed a link at least once",
-    "clicked_total": "all clicks by people",
-    "bounced": "messages refused, at once or later",
-    "bounced_hard": "messages bounced because the address does not work",
-    "blocked": "messages not tried: suppressed, or refused for policy",
-    "complained": "messages marked as spam",
-    "unsubscribed": "messages through which the recipient unsubscribed",
-    "open_rate": "opened / delivered",
-    "click_rate": "clicked / delivered",
-    "click_to_open_rate": "clicked / opened",
-    "unsubscribe_rate": "unsubscribed / delivered",
-    "complaint_rate": "complained / delivered",
-    "bounce_rate": "bounced / attempted",
-}
-
-
 class Recipient(Struct, frozen=True, kw_only=True):
     """One message of a campaign, and what has happened to it."""
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from hookline.actions.email import campaign_values
 from hookline.api.auth import Caller
 from hookline.api.bodies import convert
-from hookline.api.campaign_view import DEFINITIONS, FLAGS, CampaignShown, Recipient, Stats, recipient, shown
+from hookline.api.campaign_view import FLAGS, CampaignShown, Recipient, Stats, recipient, shown
 from hookline.api.errors import ApiError, bad_parameter, invalid, not_found
 from hookline.api.merging import merge_patch
 from hookline.api.paging import After, Limit, Page, page_of, place_of
@@ -30,10 +30,10 @@ from hookline.model import (
     Strict,
     Track,
 )
-from hookline.rules import counting
 from hookline.rules.addresses import normalise, parse_address
 from hookline.rules.ids import is_id, new_id
 from hookline.services import Services
+from hookline.stats import DEFINITIONS, campaign_figures
 
 TAGS = ["Campaigns"]
 
@@ -139,8 +139,8 @@ class Campaigns:
         )
 
     async def stats(self, campaign: Campaign) -> Stats:
-        tenant, counters = campaign.tenant, self._storage.campaigns.counters
-        values: dict[str, Any] = counting.rates(await counters(tenant, campaign.id))
+        tenant = campaign.tenant
+        values: dict[str, Any] = await campaign_figures(self._storage, tenant, campaign.id)
         return Stats(
             recipients=await self._storage.campaigns.recipient_count(tenant, campaign.id),
             waiting=await self._storage.deliveries.open_count(tenant, campaign.id),

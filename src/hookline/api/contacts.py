@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, cast
 
 import msgspec
@@ -23,6 +25,8 @@ from hookline.rules.addresses import normalise, normalise_phone, parse_address
 from hookline.rules.ids import new_id
 from hookline.rules.times import format_time
 from hookline.services import Services
+from hookline.storage.contacts import creating, updating
+from hookline.storage.units import ContactMoved
 
 TAGS = ["Contacts"]
 MAX_ATTRIBUTES = 64 * 1024  # bytes of JSON
@@ -129,9 +133,10 @@ class Contacts:
                 continue
             now = self._clock.now()
             new = Contact(tenant=tenant, id=new_id("ctc"), email=None, created_at=now, updated_at=now)
-            made = await self._contacts.create(_applied(new, change), change.lists)
-            if made is not None:
-                await self._intake.accept(tenant, [_created(made), *_joined(made, change.lists)])
+            made = _applied(new, change)
+            with contextlib.suppress(ContactMoved):  # somebody else has just made it: change that one
+                events = [_created(made), *_joined(made, change.lists)]
+                await self._intake.accept(tenant, events, partial(creating, made, change.lists))
                 return made, True
         raise ApiError(409, BUSY)
 
@@ -156,12 +161,14 @@ class Contacts:
         if not (changed or joined):
             return stored
         after = msgspec.structs.replace(after, updated_at=self._clock.now())
-        if not await self._contacts.update(after, joined):
-            return None
         events = [_event(after, "contact.updated", {"changed": changed})] if changed else []
         if after.status == "unsubscribed" != stored.status:
             events.append(_event(after, "contact.unsubscribed", {}))
-        await self._intake.accept(after.tenant, [*events, *_joined(after, joined)])
+        events += _joined(after, joined)
+        try:
+            await self._intake.accept(after.tenant, events, partial(updating, after, joined))
+        except ContactMoved:
+            return None
         return after
 
     async def show(self, contact: Contact) -> ContactShown:

@@ -8,7 +8,7 @@ import typer
 
 from hookline.cli.common import TENANT, Mistake, group, on_app, on_database
 from hookline.model import Campaign
-from hookline.rules.counting import rates
+from hookline.stats import campaign_figures
 from hookline.storage import Storage
 
 if TYPE_CHECKING:
@@ -45,6 +45,6 @@ async def stats(storage: Storage, campaign: CampaignId) -> None:
     """Show a campaign's counts and rates as they are now."""
     found = await _campaign(storage, campaign)
     print(f"{found.spec.name} ({found.state})")
-    for name, value in rates(await storage.campaigns.counters(TENANT, campaign)).items():
+    for name, value in (await campaign_figures(storage, TENANT, campaign)).items():
         shown = "-" if value is None else f"{value:.1%}" if name.endswith("_rate") else str(value)
         print(f"{name:<20}{shown:>8}")

@@ -160,7 +160,7 @@ def set_up_log(level: int = logging.INFO) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    render: list[Any] = [structlog.dev.ConsoleRenderer()]
+    render: list[Any] = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     if not sys.stderr.isatty():
         render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(

@@ -136,9 +136,9 @@ class AnswerReader:
     def on_body(self, data: bytes) -> None:
         if self.status:
             self._read += len(data)
+            self._body += data[: KEEP_BODY - len(self._body)]
             if self._read > READ_BODY:
                 raise HttpParserError("its body is too long")
-            self._body += data[: KEEP_BODY - len(self._body)]
 
     def on_message_complete(self) -> None:
         if self.status:

@@ -12,8 +12,6 @@ from hookline.net.wire import Connection, first_to_connect
 
 KEEP_ALIVE = 4.0
 """Seconds that a connection may rest. Node, uvicorn and Apache close idle connections after 5."""
-SWEEP = 1.0
-"""Seconds between two looks for connections that have rested too long."""
 
 Dial = Callable[[Address, set[Connection]], Coroutine[Any, Any, Connection]]
 """Opens a connection to an address and enters it into the set."""
@@ -26,8 +24,9 @@ class Pool:
     that were checked for them. Where more are open than ``limit``, those at rest give way.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, keep_alive: float = KEEP_ALIVE) -> None:
         self._limit = limit
+        self._keep_alive = keep_alive
         self._free = limit
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._open: set[Connection] = set()
@@ -63,7 +62,7 @@ class Pool:
                 resting = self._resting[connection.key] = []
             resting.append(connection)
             if self._sweeping is None:
-                self._sweeping = loop.call_later(SWEEP, self._sweep)
+                self._sweeping = loop.call_later(self._keep_alive / 4, self._sweep)
         else:
             connection.abort()
         self._next()
@@ -109,7 +108,7 @@ class Pool:
 
     def _spent(self, connection: Connection) -> bool:
         rested = asyncio.get_running_loop().time() - connection.resting_since
-        return rested > KEEP_ALIVE or not connection.reusable() or connection.readable()
+        return rested > self._keep_alive or not connection.reusable() or connection.readable()
 
     def _make_room(self) -> None:
         for resting in self._resting.values():
@@ -129,4 +128,4 @@ class Pool:
                 del self._resting[key]
         self._sweeping = None
         if self._resting:
-            self._sweeping = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+            self._sweeping = asyncio.get_running_loop().call_later(self._keep_alive / 4, self._sweep)

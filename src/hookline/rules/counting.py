@@ -6,8 +6,6 @@ The figures are those of the contract, section 2: a mail that was refused in the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 ATTEMPTED, SENT, PENDING, BOUNCED, BOUNCED_HARD, BLOCKED = 1, 2, 4, 8, 16, 32
 OPENED, OPENED_MACHINE, CLICKED, COMPLAINED, UNSUBSCRIBED, DELIVERED = 64, 128, 256, 512, 1024, 2048
 
@@ -70,26 +68,3 @@ def fold(flags: int, kind: str, *, machine: bool = False, hard: bool = False) ->
         case "email.unsubscribed":
             mark(UNSUBSCRIBED, "unsubscribed")
     return flags, {name: value for name, value in add.items() if value}
-
-
-def rates(counts: Mapping[str, int]) -> dict[str, int | float | None]:
-    """All counters, ``delivered``, and the rates as fractions of 1 (``None`` without a denominator)."""
-    full: dict[str, int | float | None] = {name: counts.get(name, 0) for name in COUNTERS}
-
-    def count(name: str) -> int:
-        return counts.get(name, 0)
-
-    delivered = count("attempted") - count("bounced") - count("pending")
-
-    def rate(numerator: str, denominator: int) -> float | None:
-        return round(count(numerator) / denominator, 6) if denominator > 0 else None
-
-    return full | {
-        "delivered": delivered,
-        "open_rate": rate("opened", delivered),
-        "click_rate": rate("clicked", delivered),
-        "click_to_open_rate": rate("clicked", count("opened")),
-        "unsubscribe_rate": rate("unsubscribed", delivered),
-        "complaint_rate": rate("complained", delivered),
-        "bounce_rate": rate("bounced", count("attempted")),
-    }

@@ -95,7 +95,7 @@ def settle(delivery: Delivery, outcome: Outcome, policy: Policy, now: int, chanc
     return replace(attempted, state="waiting", next_at=at)
 
 
-def extra(delivery: Delivery, now: int) -> Delivery | None:
+def extra_attempt(delivery: Delivery, now: int) -> Delivery | None:
     """A delivery with one more attempt, now, at a person's wish; ``None`` where its state allows none.
 
     The schedule stays as it was: if the attempt fails, the delivery waits on, or is at the end that it had.

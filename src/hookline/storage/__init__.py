@@ -20,7 +20,7 @@ from hookline.storage.postgres import PostgresDatabase
 from hookline.storage.replays import Replays
 from hookline.storage.sealing import Sealer, derive
 from hookline.storage.sqlite import SqliteDatabase
-from hookline.storage.units import Accepted, SourceIdConflict, StaleConfig, Unit
+from hookline.storage.units import Accepted, ContactMoved, SourceIdConflict, StaleConfig, Unit
 
 __all__ = ["Storage", "StorageUnavailable", "derive", "open_storage"]
 
@@ -50,14 +50,14 @@ class Storage:
         """Commit events with every delivery that they owe, and the limits that these spend.
 
         Units that come while a commit is under way share the next one. Raises StaleConfig,
-        SourceIdConflict (nothing of the unit is stored then) or StorageUnavailable.
+        SourceIdConflict, ContactMoved (nothing of the unit is stored then) or StorageUnavailable.
         """
         return await self._accepting.submit(unit)
 
     async def _accept_group(self, units: Sequence[Unit]) -> Sequence[list[Accepted] | BaseException]:
         try:
             return await self._db.run(lambda: accept_plan(units))
-        except (SourceIdConflict, StaleConfig) as error:
+        except (SourceIdConflict, StaleConfig, ContactMoved) as error:
             if len(units) == 1:
                 return [error]
         # One unit undid its neighbours: each for itself, so that only the guilty one fails.

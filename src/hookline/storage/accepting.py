@@ -63,8 +63,11 @@ CLAIM_LIMITS = (
 
 
 def accept_plan(units: Sequence[Unit]) -> Plan[list[list[Accepted]]]:
-    """Store units all or none; StaleConfig or SourceIdConflict undo everything."""
+    """Store units all or none; StaleConfig, SourceIdConflict or ContactMoved undo everything."""
     seq = yield from take_places(units)
+    for unit in units:
+        if unit.write is not None:
+            yield from unit.write()
     duplicates = yield from _claim_keys(units)
     fresh = [item for unit in units for item in unit.items if item.event.id not in duplicates]
     granted = yield from _claim_limits(fresh)

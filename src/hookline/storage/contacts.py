@@ -10,6 +10,7 @@ import msgspec
 from hookline.model import Contact, ContactList, Suppression
 from hookline.storage.accepting import insert
 from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
+from hookline.storage.units import ContactMoved
 
 COLUMNS = "tenant, id, seq, email, phone, attributes, tags, status, revision, created_at, updated_at"
 FIELDS = COLUMNS.split(", ")
@@ -22,51 +23,54 @@ def to_contact(row: Row) -> Contact:
     return Contact(**values)
 
 
+def creating(contact: Contact, lists: Sequence[str]) -> Plan[None]:
+    """Store a new contact and its lists; ContactMoved when its email is taken."""
+    clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
+    seq = cast("int", clock[0][0])
+    rows = yield Sql(
+        f"INSERT INTO contacts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING RETURNING id",
+        (
+            contact.tenant, contact.id, seq, contact.email, contact.phone, contact.attributes,
+            _encode(contact.tags), contact.status, contact.revision, contact.created_at, contact.updated_at,
+        ),
+    )  # fmt: skip
+    if not rows:
+        raise ContactMoved
+    yield from _join(msgspec.structs.replace(contact, seq=seq), lists, contact.updated_at)
+
+
+def updating(contact: Contact, lists: Sequence[str]) -> Plan[None]:
+    """Store a contact whose ``revision`` is still the stored one's; ContactMoved when it has moved on.
+
+    The same when another contact has its email by now.
+    """
+    rows = yield Sql(
+        "UPDATE contacts SET email = ?, phone = ?, attributes = ?, tags = ?, status = ?,"
+        " revision = revision + 1, updated_at = ? WHERE tenant = ? AND id = ? AND revision = ?"
+        " AND NOT EXISTS (SELECT 1 FROM contacts o WHERE o.tenant = contacts.tenant AND o.email = ?"
+        " AND o.id <> contacts.id) RETURNING id",
+        (
+            contact.email, contact.phone, contact.attributes, _encode(contact.tags), contact.status,
+            contact.updated_at, contact.tenant, contact.id, contact.revision, contact.email,
+        ),
+    )  # fmt: skip
+    if not rows:
+        raise ContactMoved
+    yield from _join(contact, lists, contact.updated_at)
+
+
 class Contacts:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def create(self, contact: Contact, lists: Sequence[str]) -> Contact | None:
-        """Store a new contact and its lists; ``None`` when its email is taken."""
+    async def create(self, contact: Contact, lists: Sequence[str]) -> None:
+        """Store a new contact and its lists; ContactMoved when its email is taken."""
+        await self._db.run(lambda: creating(contact, lists))
 
-        def plan() -> Plan[Contact | None]:
-            clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
-            seq = cast("int", clock[0][0])
-            rows = yield Sql(
-                f"INSERT INTO contacts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING RETURNING id",
-                (
-                    contact.tenant, contact.id, seq, contact.email, contact.phone, contact.attributes,
-                    _encode(contact.tags), contact.status, contact.revision, contact.created_at,
-                    contact.updated_at,
-                ),
-            )  # fmt: skip
-            if not rows:
-                return None
-            stored = msgspec.structs.replace(contact, seq=seq)
-            yield from _join(stored, lists, contact.updated_at)
-            return stored
-
-        return await self._db.run(plan)
-
-    async def update(self, contact: Contact, lists: Sequence[str]) -> bool:
-        """Store a contact whose ``revision`` is still the stored one's; false when it has moved on."""
-
-        def plan() -> Plan[bool]:
-            rows = yield Sql(
-                "UPDATE contacts SET email = ?, phone = ?, attributes = ?, tags = ?, status = ?,"
-                " revision = revision + 1, updated_at = ?"
-                " WHERE tenant = ? AND id = ? AND revision = ? RETURNING id",
-                (
-                    contact.email, contact.phone, contact.attributes, _encode(contact.tags), contact.status,
-                    contact.updated_at, contact.tenant, contact.id, contact.revision,
-                ),
-            )  # fmt: skip
-            if rows:
-                yield from _join(contact, lists, contact.updated_at)
-            return bool(rows)
-
-        return await self._db.run(plan)
+    async def update(self, contact: Contact, lists: Sequence[str]) -> None:
+        """Store a changed contact, and the lists it joins; ContactMoved when it has moved on."""
+        await self._db.run(lambda: updating(contact, lists))
 
     async def delete(self, tenant: str, contact: str) -> bool:
         def plan() -> Plan[bool]:

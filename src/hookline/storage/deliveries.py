@@ -199,7 +199,7 @@ class Deliveries:
                 )
             )
             before = to_delivery(row) if row else None
-            after = lifecycle.extra(before, now) if before else None
+            after = lifecycle.extra_attempt(before, now) if before else None
             if before is None or after is None:
                 return None
             rows = yield Sql(
@@ -324,6 +324,13 @@ def _change_contact(tenant: str, change: ContactChange, now: int) -> Plan[None]:
             " status = excluded.status, changed_at = excluded.changed_at",
             "tenant:t list:t contact:t status:t at:i",
             rows_of_lists,
+        )
+    if change.subscribe:  # a list that is joined again on purpose is one that may be mailed again
+        yield Many(
+            "DELETE FROM suppressions WHERE reason = 'unsubscribe' AND (tenant, list, address) IN"
+            " (SELECT v.tenant, v.list, c.email FROM contacts c, {v} WHERE c.tenant = v.tenant AND c.id = v.contact)",
+            "tenant:t list:t contact:t",
+            [(tenant, name, change.contact) for name in change.subscribe],
         )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from hookline.model import Attempt, ContactChange, Delivery, Event
 from hookline.rules.effects import Effect
+from hookline.storage.plans import Plan
 
 
 class EventKey(Struct, frozen=True):
@@ -38,11 +41,15 @@ class Prepared(Struct, frozen=True):
 
 
 class Unit(Struct, frozen=True):
-    """Events that are stored all or none, matched under version ``config`` of the configuration."""
+    """Events that are stored all or none, matched under version ``config`` of the configuration.
+
+    ``write`` is what they tell of, such as a contact's change: it happens in the same commit.
+    """
 
     tenant: str
     config: int
     items: tuple[Prepared, ...]
+    write: Callable[[], Plan[None]] | None = None
 
 
 class Accepted(Struct, frozen=True):

@@ -104,7 +104,7 @@ def mails_page(box: Postbox) -> bytes:
 def mail_page(mail: Mail) -> bytes:
     headers = [(escape(name), escape(str(value))) for name, value in mail.parsed.items()]
     html, text = mail.text("html"), mail.text("plain")
-    body = [pages.table(("Header", "Value"), headers, "")]
+    body = [pages.table(("Header", "Value"), headers, "", "headers")]
     if html:
         body.append(
             "<h2>HTML</h2><p>Looking at it is an opening, following a link a click, as for any reader.</p>"

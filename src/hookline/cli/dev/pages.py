@@ -11,6 +11,7 @@ from hookline.cli.asgi import Send, respond
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --quiet: #8889; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+table.headers td:first-child { white-space: nowrap; }
 nav a { margin-right: 1rem; } h1 { margin: .5rem 0; } h2 { font-size: 1.05rem; margin: 1.5rem 0 .25rem; }
 small { color: var(--quiet); font-weight: normal; } .good { color: #1a7f37; } .bad { color: #cf222e; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--quiet); font-weight: 500; }
@@ -47,13 +48,13 @@ def page(title: str, body: str, *, back: str | None = None, refresh: bool = Fals
     ).encode("utf-8", "replace")
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], none: str) -> str:
-    """A table of cells that are HTML."""
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], none: str, kind: str = "") -> str:
+    """A table of cells that are HTML; ``kind`` is its class."""
     if not rows:
         return f"<p>{escape(none)}</p>"
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     lines = ("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
+    return f'<table class="{kind}"><tr>{head}</tr>{"".join(lines)}</table>'
 
 
 def moment(seconds: float) -> str:

@@ -1,0 +1,61 @@
+"""Figures: counts as they were counted, and the rates that follow from them, each with its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hookline.rules.counting import COUNTERS
+from hookline.storage import Storage
+
+DEFINITIONS = {
+    "recipients": "contacts that the campaign is for, so far",
+    "waiting": "recipients whose mail is still to be sent, or to be tried again",
+    "attempted": "messages that were tried",
+    "sent": "messages that the server that we hand mail to has taken",
+    "pending": "messages that were put off by the other server and not yet delivered or bounced",
+    "delivered": "attempted - bounced - pending",
+    "opened": "messages opened by a person at least once",
+    "opened_total": "all opens by people",
+    "opened_machine": "messages fetched by a machine, such as a privacy proxy or a scanner",
+    "clicked": "messages in which a person followed a link at least once",
+    "clicked_total": "all clicks by people",
+    "bounced": "messages refused, at once or later",
+    "bounced_hard": "messages bounced because the address does not work",
+    "blocked": "messages not tried: suppressed, or refused for policy",
+    "complained": "messages marked as spam",
+    "unsubscribed": "messages through which the recipient unsubscribed",
+    "open_rate": "opened / delivered",
+    "click_rate": "clicked / delivered",
+    "click_to_open_rate": "clicked / opened",
+    "unsubscribe_rate": "unsubscribed / delivered",
+    "complaint_rate": "complained / delivered",
+    "bounce_rate": "bounced / attempted",
+}
+
+
+async def campaign_figures(storage: Storage, tenant: str, campaign: str) -> dict[str, int | float | None]:
+    """All figures of a campaign, live: read from its counters, never recomputed from its events."""
+    return rates(await storage.campaigns.counters(tenant, campaign))
+
+
+def rates(counts: Mapping[str, int]) -> dict[str, int | float | None]:
+    """All counters, ``delivered``, and the rates as fractions of 1 (``None`` without a denominator)."""
+    full: dict[str, int | float | None] = {name: counts.get(name, 0) for name in COUNTERS}
+
+    def count(name: str) -> int:
+        return counts.get(name, 0)
+
+    delivered = count("attempted") - count("bounced") - count("pending")
+
+    def rate(numerator: str, denominator: int) -> float | None:
+        return round(count(numerator) / denominator, 6) if denominator > 0 else None
+
+    return full | {
+        "delivered": delivered,
+        "open_rate": rate("opened", delivered),
+        "click_rate": rate("clicked", delivered),
+        "click_to_open_rate": rate("clicked", count("opened")),
+        "unsubscribe_rate": rate("unsubscribed", delivered),
+        "complaint_rate": rate("complained", delivered),
+        "bounce_rate": rate("bounced", count("attempted")),
+    }
