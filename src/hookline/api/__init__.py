@@ -24,6 +24,7 @@ from hookline.api import (
     keys,
     lists,
     openapi,
+    replays,
     sources,
     suppressions,
     tracking,
@@ -44,7 +45,7 @@ class Resource(Protocol):
 
 
 RESOURCES: tuple[Resource, ...] = (
-    events, hooks, deliveries, contacts, lists, suppressions, campaigns, connections, sources, keys,
+    events, hooks, deliveries, replays, contacts, lists, suppressions, campaigns, connections, sources, keys,
     tracking, health, docs,
 )  # fmt: skip
 

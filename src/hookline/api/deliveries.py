@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from litestar import get
+from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter
 from msgspec import Raw, Struct
 
 from hookline.api.auth import Caller
-from hookline.api.errors import not_found
+from hookline.api.errors import ApiError, not_found
 from hookline.api.paging import After, Limit, Moment, Page, moment, page_of, place_of
 from hookline.model import Attempt, AttemptError, Delivery, Kind, State
 from hookline.rules.times import format_time
 from hookline.services import Services
 
 TAGS = ["Deliveries"]
+UNTRIABLE: dict[State, str] = {
+    "succeeded": "to send it again, make a replay of it",
+    "cancelled": "to send it all the same, make a replay of it",
+    "sending": "an attempt is under way",
+    "waiting": "it changed at this moment; try again",
+    "failed": "it changed at this moment; try again",
+    "held": "it changed at this moment; try again",
+}
 Id = Annotated[str | None, QueryParameter(description="An id.")]
 # `state` is a word of the framework's, so the argument has another name than the parameter.
 Standing = Annotated[State | None, QueryParameter(name="state", description="How the deliveries stand.")]
@@ -136,4 +144,24 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         tries = await deliveries.attempts(key.tenant, delivery_id)
         return DeliveryTold(**_fields(delivery), attempts=[_attempt(attempt) for attempt in tries])
 
-    return [index, one]
+    @post(
+        "/v1/deliveries/{delivery_id:str}/retry",
+        tags=TAGS,
+        operation_id="retryDelivery",
+        summary="Try a delivery once more",
+        status_code=202,
+    )
+    async def retry(key: Caller, delivery_id: FromPath[str]) -> DeliveryShown:
+        """One extra attempt, now. If it fails, the schedule stays as it was."""
+        before = await deliveries.get(key.tenant, delivery_id)
+        if before is None:
+            raise not_found("delivery", delivery_id)
+        if before.state == "queued":
+            return _shown(before)
+        after = await deliveries.retry(key.tenant, delivery_id, clock.now())
+        if after is None:
+            raise ApiError(409, f"the delivery is {before.state}; {UNTRIABLE[before.state]}")
+        services.dispatcher.wake()
+        return _shown(after)
+
+    return [index, one, retry]

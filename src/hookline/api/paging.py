@@ -13,7 +13,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import QueryParameter
 from msgspec import Struct
 
-from hookline.api.errors import bad_parameter, parameter_name
+from hookline.api.errors import bad_parameter, invalid, parameter_name
 from hookline.rules.times import parse_duration, parse_time
 
 R = TypeVar("R")
@@ -66,12 +66,27 @@ def page_of(
 
 def moment(name: str, text: str | None, now: int) -> int | None:
     """The time that a parameter means: a time, or a duration before ``now``."""
+    try:
+        return _moment(text, now)
+    except ValueError as error:
+        raise bad_parameter(name, str(error)) from None
+
+
+def span(pointer: str, text: str | None, now: int) -> int | None:
+    """The same for a field of the body."""
+    try:
+        return _moment(text, now)
+    except ValueError as error:
+        raise invalid(pointer, str(error)) from None
+
+
+def _moment(text: str | None, now: int) -> int | None:
     if text is None:
         return None
     try:
         return now - parse_duration(text) if text[-1:] in ("s", "m", "h", "d") else parse_time(text)
     except ValueError as error:
-        raise bad_parameter(name, f'{error}; a time or a duration such as "7d" is expected') from None
+        raise ValueError(f'{error}; a time or a duration such as "7d" is expected') from None
 
 
 def known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -1,3 +1,0 @@
-from hookline.services import Services  # moved: import it from hookline.services
-
-__all__ = ["Services"]
