@@ -20,7 +20,7 @@ demo: .venv/run ## play the stories of the mission, then stay up with a page to 
 
 test: .venv/dev ## all tests: real SQLite, PostgreSQL, SMTP, HTTP, browser
 	tools/install_chromium.sh
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 check: .venv/dev ## style, types, imports, docs
 	$(BIN)/ruff format --check src tests

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import pytest
-
 from hookline.model import EventDraft
 from support.client import Client
 from support.receiver import Receiver
@@ -49,29 +47,29 @@ async def test_filters(api: Client) -> None:
     assert len(await types(api, "since=2020-01-01T00:00:00%2B02:00")) == 3
 
 
-@pytest.mark.parametrize(
-    ("query", "name", "says"),
-    [
-        ("limit=0", "limit", ">= 1"),
-        ("limit=251", "limit", "<= 250"),
-        ("limit=many", "limit", "int"),
-        ("after=nonsense", "after", "cursor"),
-        ("after=AAAAAAAAAA%2B", "after", "cursor"),
-        ("after=__________8", "after", "cursor"),
-        ("after=", "after", "cursor"),
-        ("since=yesterday", "since", 'such as "7d"'),
-        ("since=2026-13-01T00:00:00Z", "since", "not a time"),
-        ("until=99999999d", "until", "ten years"),
-        ("since=", "since", "RFC 3339"),
-        ("typ=order.paid", "typ", "no such parameter"),
-        ("key=hl_x", "key", "no such parameter"),
-        ("data=1", "data", "no such parameter"),
-    ],
+WRONG_PARAMETERS = (
+    ("limit=0", "limit", ">= 1"),
+    ("limit=251", "limit", "<= 250"),
+    ("limit=many", "limit", "int"),
+    ("after=nonsense", "after", "cursor"),
+    ("after=AAAAAAAAAA%2B", "after", "cursor"),
+    ("after=__________8", "after", "cursor"),
+    ("after=", "after", "cursor"),
+    ("since=yesterday", "since", 'such as "7d"'),
+    ("since=2026-13-01T00:00:00Z", "since", "not a time"),
+    ("until=99999999d", "until", "ten years"),
+    ("since=", "since", "RFC 3339"),
+    ("typ=order.paid", "typ", "no such parameter"),
+    ("key=hl_x", "key", "no such parameter"),
+    ("data=1", "data", "no such parameter"),
 )
-async def test_wrong_parameters_are_named(api: Client, query: str, name: str, says: str) -> None:
-    reply = await api.get(f"/v1/events?{query}")
-    assert (reply.status, list(reply.faults)) == (422, [name])
-    assert says in reply.faults[name]
+
+
+async def test_wrong_parameters_are_named(api: Client) -> None:
+    for query, name, says in WRONG_PARAMETERS:
+        reply = await api.get(f"/v1/events?{query}")
+        assert (reply.status, list(reply.faults)) == (422, [name])
+        assert says in reply.faults[name], query
 
 
 async def test_what_is_not_there(api: Client) -> None:

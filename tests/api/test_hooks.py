@@ -72,76 +72,76 @@ async def test_hooks_come_newest_first_in_pages(api: Client) -> None:
     assert third["next"] is None
 
 
-@pytest.mark.parametrize(
-    ("change", "pointer", "says"),
-    [
-        ({"on": None}, "#/on", "expected array, got null"),
-        ({"on": []}, "#/on", "length >= 1"),
-        ({"on": ["a", 5]}, "#/on/1", "expected str, got int"),
-        ({"on": ["order.*", "email.opend"]}, "#/on/1", "email.opened"),
-        ({"on": ["email.opened.*"]}, "#/on/0", "no event type"),
-        ({"on": [""]}, "#/on/0", "no event type"),
-        ({"on": ["*.paid"]}, "#/on/0", "no event type"),
-        ({"on": ["a b"]}, "#/on/0", "no event type"),
-        ({"do": None}, "#/do", "got null"),
-        ({"do": {"url": URL}}, "#/do/kind", "required"),
-        ({"do": {"kind": "fax"}}, "#/do/kind", "fax"),
-        ({"do": {"kind": "webhook"}}, "#/do/url", "required"),
-        ({"do": WEBHOOK | {"url": 5}}, "#/do/url", "expected str, got int"),
-        ({"do": WEBHOOK | {"url": "not a url"}}, "#/do/url", "space"),
-        ({"do": WEBHOOK | {"url": "shop.example"}}, "#/do/url", "http"),
-        ({"do": WEBHOOK | {"url": "ftp://shop.example/"}}, "#/do/url", "http"),
-        ({"do": WEBHOOK | {"url": "http://10.0.0.1/"}}, "#/do/url", "private"),
-        ({"do": WEBHOOK | {"url": "http://169.254.169.254/"}}, "#/do/url", "link-local"),
-        ({"do": WEBHOOK | {"methd": "PUT"}}, "#/do/methd", "unknown field"),
-        ({"do": WEBHOOK | {"headers": {"Host": "x"}}}, "#/do/headers", "Host"),
-        ({"do": WEBHOOK | {"headers": {"a": 1}}}, "#/do/headers", "expected str, got int"),
-        ({"do": WEBHOOK | {"headers": {"authorization": "…"}}}, "#/do/headers", "not shown"),
-        ({"do": WEBHOOK | {"format": "xml"}}, "#/do/format", "xml"),
-        ({"do": WEBHOOK | {"format": "template"}}, "#/do/template", "template"),
-        ({"do": WEBHOOK | {"format": "template", "template": "{{ foo }}"}}, "#/do/template", "foo"),
-        ({"do": SLACK | {"url": "https://slack.example/…"}}, "#/do/url", "without its secret"),
-        ({"do": SLACK | {"text": "{{ event.subject"}}, "#/do/text", ""),
-        (
-            {"do": {"kind": "email", "to": "x", "from": "nobody", "subject": "a", "text": "b"}},
-            "#/do/from",
-            "nobody",
-        ),
-        (
-            {"do": {"kind": "sms", "connection": "con_x", "to": "+431", "text": "a"}},
-            "#/do/connection",
-            "con_x",
-        ),
-        ({"do": {"kind": "contact", "subscribe": ["a"]}}, "#/do/subscribe/0", "no list a"),
-        ({"do": {"kind": "contact", "unsubscribe": ["b"]}}, "#/do/unsubscribe/0", "no list b"),
-        ({"if": "event.data.total >"}, "#/if", ""),
-        ({"if": "order.total > 1"}, "#/if", "order"),
-        ({"if": 5}, "#/if", "expected str | null, got int"),
-        ({"limit": {"count": 0, "per": "hook"}}, "#/limit/count", ">= 1"),
-        ({"limit": {"count": 1}}, "#/limit/per", "required"),
-        ({"limit": {"count": 1, "per": "country"}}, "#/limit/per", "country"),
-        ({"limit": {"count": 1, "per": "hook", "within": "a week"}}, "#/limit/within", "not a duration"),
-        ({"retry": {"schedule": ["5s", "soon"]}}, "#/retry/schedule/1", "not a duration"),
-        ({"retry": {"timeout": "5m"}}, "#/retry/timeout", "60s"),
-        ({"name": "x" * 201}, "#/name", "length <= 200"),
-        ({"name": "a\0b"}, "#/name", "NUL"),
-        ({"metadata": {"a\0b": "x"}}, "#/metadata", "NUL"),
-        ({"metadata": {"team": 5}}, "#/metadata", "expected str, got int"),
-        ({"enabled": "yes"}, "#/enabled", "expected bool, got str"),
-        ({"secret": "whsec_short"}, "#/secret", "base64"),
-        ({"secret": "s3cret"}, "#/secret", "whsec_"),
-        ({"secret": SECRET, "do": SLACK}, "#/secret", "signed"),
-        ({"naem": "orders"}, "#/naem", "unknown field"),
-        ({"a/b~c": 1}, "#/a~1b~0c", "unknown field"),
-    ],
+WRONG: tuple[tuple[dict[str, Any], str, str], ...] = (
+    ({"on": None}, "#/on", "expected array, got null"),
+    ({"on": []}, "#/on", "length >= 1"),
+    ({"on": ["a", 5]}, "#/on/1", "expected str, got int"),
+    ({"on": ["order.*", "email.opend"]}, "#/on/1", "email.opened"),
+    ({"on": ["email.opened.*"]}, "#/on/0", "no event type"),
+    ({"on": [""]}, "#/on/0", "no event type"),
+    ({"on": ["*.paid"]}, "#/on/0", "no event type"),
+    ({"on": ["a b"]}, "#/on/0", "no event type"),
+    ({"do": None}, "#/do", "got null"),
+    ({"do": {"url": URL}}, "#/do/kind", "required"),
+    ({"do": {"kind": "fax"}}, "#/do/kind", "fax"),
+    ({"do": {"kind": "webhook"}}, "#/do/url", "required"),
+    ({"do": WEBHOOK | {"url": 5}}, "#/do/url", "expected str, got int"),
+    ({"do": WEBHOOK | {"url": "not a url"}}, "#/do/url", "space"),
+    ({"do": WEBHOOK | {"url": "shop.example"}}, "#/do/url", "http"),
+    ({"do": WEBHOOK | {"url": "ftp://shop.example/"}}, "#/do/url", "http"),
+    ({"do": WEBHOOK | {"url": "http://10.0.0.1/"}}, "#/do/url", "private"),
+    ({"do": WEBHOOK | {"url": "http://169.254.169.254/"}}, "#/do/url", "link-local"),
+    ({"do": WEBHOOK | {"methd": "PUT"}}, "#/do/methd", "unknown field"),
+    ({"do": WEBHOOK | {"headers": {"Host": "x"}}}, "#/do/headers", "Host"),
+    ({"do": WEBHOOK | {"headers": {"a": 1}}}, "#/do/headers", "expected str, got int"),
+    ({"do": WEBHOOK | {"headers": {"authorization": "…"}}}, "#/do/headers", "not shown"),
+    ({"do": WEBHOOK | {"format": "xml"}}, "#/do/format", "xml"),
+    ({"do": WEBHOOK | {"format": "template"}}, "#/do/template", "template"),
+    ({"do": WEBHOOK | {"format": "template", "template": "{{ foo }}"}}, "#/do/template", "foo"),
+    ({"do": SLACK | {"url": "https://slack.example/…"}}, "#/do/url", "without its secret"),
+    ({"do": SLACK | {"text": "{{ event.subject"}}, "#/do/text", ""),
+    (
+        {"do": {"kind": "email", "to": "x", "from": "nobody", "subject": "a", "text": "b"}},
+        "#/do/from",
+        "nobody",
+    ),
+    (
+        {"do": {"kind": "sms", "connection": "con_x", "to": "+431", "text": "a"}},
+        "#/do/connection",
+        "con_x",
+    ),
+    ({"do": {"kind": "contact", "subscribe": ["a"]}}, "#/do/subscribe/0", "no list a"),
+    ({"do": {"kind": "contact", "unsubscribe": ["b"]}}, "#/do/unsubscribe/0", "no list b"),
+    ({"if": "event.data.total >"}, "#/if", ""),
+    ({"if": "order.total > 1"}, "#/if", "order"),
+    ({"if": 5}, "#/if", "expected str | null, got int"),
+    ({"limit": {"count": 0, "per": "hook"}}, "#/limit/count", ">= 1"),
+    ({"limit": {"count": 1}}, "#/limit/per", "required"),
+    ({"limit": {"count": 1, "per": "country"}}, "#/limit/per", "country"),
+    ({"limit": {"count": 1, "per": "hook", "within": "a week"}}, "#/limit/within", "not a duration"),
+    ({"retry": {"schedule": ["5s", "soon"]}}, "#/retry/schedule/1", "not a duration"),
+    ({"retry": {"timeout": "5m"}}, "#/retry/timeout", "60s"),
+    ({"name": "x" * 201}, "#/name", "length <= 200"),
+    ({"name": "a\0b"}, "#/name", "NUL"),
+    ({"metadata": {"a\0b": "x"}}, "#/metadata", "NUL"),
+    ({"metadata": {"team": 5}}, "#/metadata", "expected str, got int"),
+    ({"enabled": "yes"}, "#/enabled", "expected bool, got str"),
+    ({"secret": "whsec_short"}, "#/secret", "base64"),
+    ({"secret": "s3cret"}, "#/secret", "whsec_"),
+    ({"secret": SECRET, "do": SLACK}, "#/secret", "signed"),
+    ({"naem": "orders"}, "#/naem", "unknown field"),
+    ({"a/b~c": 1}, "#/a~1b~0c", "unknown field"),
 )
-async def test_what_is_wrong_is_named(api: Client, change: dict[str, Any], pointer: str, says: str) -> None:
-    reply = await api.post("/v1/hooks", {"on": ["order.paid"], "do": WEBHOOK} | change)
-    assert reply.status == 422, reply.body
-    assert list(reply.faults) == [pointer]
-    assert says in reply.faults[pointer]
-    assert reply.headers["content-type"] == "application/problem+json"
-    assert (await api.stored())[1] == 0
+
+
+async def test_what_is_wrong_is_named(api: Client) -> None:
+    for change, pointer, says in WRONG:
+        reply = await api.post("/v1/hooks", {"on": ["order.paid"], "do": WEBHOOK} | change)
+        assert reply.status == 422, (change, reply.body)
+        assert list(reply.faults) == [pointer], change
+        assert says in reply.faults[pointer], change
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert (await api.stored())[1] == 0
 
 
 @pytest.mark.parametrize(
@@ -228,24 +228,24 @@ async def test_a_patch_can_bring_another_secret(api: Client) -> None:
     assert list(refused.faults) == ["#/secret"]
 
 
-@pytest.mark.parametrize(
-    ("patch", "pointer"),
-    [
-        ({"do": {"url": "x"}}, "#/do/url"),
-        ({"on": None}, "#/on"),
-        ({"if": "("}, "#/if"),
-        ({"id": "hook_x"}, "#/id"),
-        ({"do": {"kind": "slack", "format": "standard"}}, "#/do/format"),
-        ([], "#"),
-    ],
+WRONG_PATCHES: tuple[tuple[Any, str], ...] = (
+    ({"do": {"url": "x"}}, "#/do/url"),
+    ({"on": None}, "#/on"),
+    ({"if": "("}, "#/if"),
+    ({"id": "hook_x"}, "#/id"),
+    ({"do": {"kind": "slack", "format": "standard"}}, "#/do/format"),
+    ([], "#"),
 )
-async def test_a_wrong_patch_changes_nothing(api: Client, patch: Any, pointer: str) -> None:
-    made = await api.hook(do=WEBHOOK | {"format": "cloudevents"})
-    reply = await api.patch(f"/v1/hooks/{made['id']}", patch)
-    assert (reply.status, list(reply.faults)) == (422, [pointer])
-    secret = made.pop("secret")
-    assert (await api.get(f"/v1/hooks/{made['id']}")).json == made
-    assert (await api.get(f"/v1/hooks/{made['id']}/secret")).json == {"secret": secret}
+
+
+async def test_a_wrong_patch_changes_nothing(api: Client) -> None:
+    for patch, pointer in WRONG_PATCHES:
+        made = await api.hook(do=WEBHOOK | {"format": "cloudevents"})
+        reply = await api.patch(f"/v1/hooks/{made['id']}", patch)
+        assert (reply.status, list(reply.faults)) == (422, [pointer])
+        secret = made.pop("secret")
+        assert (await api.get(f"/v1/hooks/{made['id']}")).json == made
+        assert (await api.get(f"/v1/hooks/{made['id']}/secret")).json == {"secret": secret}
 
 
 async def test_secrets_are_masked_and_survive_a_patch(api: Client, receiver: Receiver) -> None:
@@ -331,16 +331,22 @@ async def test_a_deleted_hook_owes_nothing(api: Client, receiver: Receiver) -> N
     assert (trace["hook"], trace["hook_name"]) == (made["id"], None)
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/secret"), ("POST", "/test"),
-    ],
-)  # fmt: skip
-async def test_what_is_not_there(api: Client, method: str, path: str) -> None:
-    reply = await api.call(method, f"/v1/hooks/hook_none{path}", None if method in ("GET", "DELETE") else {})
-    assert reply.status == 404
-    assert "hook_none" in reply.json["detail"]
+ABSENT = (
+    ("GET", ""),
+    ("PATCH", ""),
+    ("DELETE", ""),
+    ("GET", "/secret"),
+    ("POST", "/test"),
+)
+
+
+async def test_what_is_not_there(api: Client) -> None:
+    for method, path in ABSENT:
+        reply = await api.call(
+            method, f"/v1/hooks/hook_none{path}", None if method in ("GET", "DELETE") else {}
+        )
+        assert reply.status == 404
+        assert "hook_none" in reply.json["detail"]
 
 
 async def test_a_hook_with_lists_and_connections_that_exist(api: Client) -> None:

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import re
+import uuid
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from hookline.app import build
 from hookline.model import HookInput, Retry
 from hookline.settings import Settings
 from support.client import Client, serving
 
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/v1/nothing", 404),
-        ("GET", "/openapi.yaml", 404),
-        ("POST", "/v1", 404),
-        ("PUT", "/v1/hooks", 405),
-        ("DELETE", "/v1/events", 405),
-        ("POST", "/v1/event-types", 405),
-    ],
+ERRORS = (
+    ("GET", "/v1/nothing", 404),
+    ("GET", "/openapi.yaml", 404),
+    ("POST", "/v1", 404),
+    ("PUT", "/v1/hooks", 405),
+    ("DELETE", "/v1/events", 405),
+    ("POST", "/v1/event-types", 405),
 )
-async def test_the_frameworks_own_errors(api: Client, method: str, path: str, status: int) -> None:
-    reply = await api.call(method, path)
-    assert reply.status == status
-    assert reply.headers["content-type"] == "application/problem+json"
-    assert (reply.json["type"], reply.json["status"], reply.json["errors"]) == ("about:blank", status, [])
-    assert path in reply.json["detail"]
-    assert ("allow" in reply.headers) == (status == 405)
+
+
+async def test_the_frameworks_own_errors(api: Client) -> None:
+    for method, path, status in ERRORS:
+        reply = await api.call(method, path)
+        assert reply.status == status
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert (reply.json["type"], reply.json["status"], reply.json["errors"]) == ("about:blank", status, [])
+        assert path in reply.json["detail"]
+        assert ("allow" in reply.headers) == (status == 405)
 
 
 async def test_health(api: Client) -> None:
@@ -43,7 +42,7 @@ async def test_health(api: Client) -> None:
 
 
 async def test_a_database_that_is_away(postgres_server: Any, tmp_path: Path) -> None:
-    name = f"hookline_{next(postgres_server.names)}"
+    name = f"hookline_{uuid.uuid4().hex}"
     postgres_server.psql(f"CREATE DATABASE {name};")
     settings = Settings(home=str(tmp_path), database=postgres_server.get_uri(name))
     app = await build(settings)

@@ -123,23 +123,23 @@ WEBHOOK = {"on": ["a"], "do": {"kind": "webhook", "url": "https://shop.example/"
 EMAIL = {"kind": "email", "to": "a@b.example", "from": "a@b.example", "subject": "x", "text": "y"}
 
 
-@pytest.mark.parametrize(
-    ("body", "pointer"),
-    [
-        ({}, "#/hook"),
-        ({"hook": {"on": ["a"]}}, "#/hook/do"),
-        ({"hook": WEBHOOK | {"do": {"kind": "webhook", "url": "x"}}}, "#/hook/do/url"),
-        ({"hook": WEBHOOK | {"if": "("}}, "#/hook/if"),
-        ({"hook": WEBHOOK | {"on": ["email.opend"]}}, "#/hook/on/0"),
-        ({"hook": WEBHOOK, "to": "http://10.0.0.1/"}, "#/to"),
-        ({"hook": WEBHOOK | {"do": EMAIL}, "to": "nobody"}, "#/to"),
-        ({"hook": WEBHOOK, "event_id": "evt_none"}, "#/event_id"),
-        ({"hook": WEBHOOK, "event_id": "evt_none", "event": {"type": "a", "data": 1}}, "#/event_id"),
-        ({"hook": WEBHOOK, "event": {"type": "a"}}, "#/event/data"),
-        ({"hook": WEBHOOK, "event": {"type": "a b", "data": 1}}, "#/event/type"),
-        ({"hook": WEBHOOK, "event": {"type": "a", "time": "x", "data": 1}}, "#/event/time"),
-    ],
+WRONG: tuple[tuple[Any, str], ...] = (
+    ({}, "#/hook"),
+    ({"hook": {"on": ["a"]}}, "#/hook/do"),
+    ({"hook": WEBHOOK | {"do": {"kind": "webhook", "url": "x"}}}, "#/hook/do/url"),
+    ({"hook": WEBHOOK | {"if": "("}}, "#/hook/if"),
+    ({"hook": WEBHOOK | {"on": ["email.opend"]}}, "#/hook/on/0"),
+    ({"hook": WEBHOOK, "to": "http://10.0.0.1/"}, "#/to"),
+    ({"hook": WEBHOOK | {"do": EMAIL}, "to": "nobody"}, "#/to"),
+    ({"hook": WEBHOOK, "event_id": "evt_none"}, "#/event_id"),
+    ({"hook": WEBHOOK, "event_id": "evt_none", "event": {"type": "a", "data": 1}}, "#/event_id"),
+    ({"hook": WEBHOOK, "event": {"type": "a"}}, "#/event/data"),
+    ({"hook": WEBHOOK, "event": {"type": "a b", "data": 1}}, "#/event/type"),
+    ({"hook": WEBHOOK, "event": {"type": "a", "time": "x", "data": 1}}, "#/event/time"),
 )
-async def test_what_is_wrong_is_named(api: Client, body: Any, pointer: str) -> None:
-    reply = await api.post("/v1/hooks/test", body)
-    assert (reply.status, list(reply.faults)) == (422, [pointer])
+
+
+async def test_what_is_wrong_is_named(api: Client) -> None:
+    for body, pointer in WRONG:
+        reply = await api.post("/v1/hooks/test", body)
+        assert (reply.status, list(reply.faults)) == (422, [pointer]), body

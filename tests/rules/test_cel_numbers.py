@@ -79,7 +79,8 @@ def test_adding_and_taking_away_is_nothing(a: Decimal | int, b: Decimal | int) -
     assert run("a + b - b == a && a - b + b == a && a + b == b + a", a=a, b=b) is True
 
 
-@given(amounts, amounts | integers)
+# Within 34 digits: what a product of amounts beyond them says is another test's.
+@given(amounts, amounts | st.integers(-(10**15), 10**15))
 @settings(deadline=None)
 def test_sums_products_and_order_are_exact(a: Decimal, b: Decimal | int) -> None:
     exact_a, exact_b = Fraction(a), Fraction(b)
