@@ -14,7 +14,8 @@ import pytest
 
 from hookline.net.http import HttpClient, Request
 from hookline.net.pool import Pool
-from hookline.net.wire import Connection
+from hookline.net.targets import Address
+from hookline.net.wire import Connection, first_to_connect
 from support.rawserver import OK, Handler, Server, client, post, resolving, serving, silent
 
 
@@ -90,26 +91,6 @@ async def test_a_server_that_says_more_than_its_answer_is_not_asked_again(extra:
             assert server.connections == count
 
 
-async def test_a_server_that_speaks_while_nobody_asked_is_left() -> None:
-    def handler(server: Server) -> Handler:
-        async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await server.request(reader)
-            writer.write(OK)
-            await asked_again.wait()
-            writer.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
-            await reader.read()
-
-        return speak
-
-    asked_again = asyncio.Event()
-    async with serving(handler) as server, client() as http:
-        assert (await http.send(post(server.url()))).status == 200
-        asked_again.set()
-        await server.over.get()
-        assert (await http.send(post(server.url()))).status == 200
-    assert server.connections == 2
-
-
 async def test_other_hosts_schemes_and_authorities_are_other_connections(
     certificate: Path, server_tls: ssl.SSLContext
 ) -> None:
@@ -152,6 +133,26 @@ async def test_a_connection_serves_its_own_key_while_its_address_is_right() -> N
         assert pool.take("key", [connection.address]) is connection
         pool.give_back(connection)
         assert pool.take("key", [ip_address("127.0.0.2")]) is None
+        await server.over.get()
+        await pool.close()
+
+
+async def test_a_server_that_speaks_while_nobody_asked_is_left() -> None:
+    def handler(server: Server) -> Handler:
+        async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await server.request(reader)
+            writer.write(OK)
+            await resting.wait()
+            writer.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+            await reader.read()
+
+        return speak
+
+    resting = asyncio.Event()
+    async with serving(handler) as server:
+        pool = Pool(1, keep_alive=3600)
+        pool.give_back(await opened(pool, server))
+        resting.set()
         await server.over.get()
         await pool.close()
 
@@ -211,6 +212,20 @@ async def test_who_waits_too_long_for_a_turn_gives_up_and_so_does_who_is_cancell
         with pytest.raises(asyncio.CancelledError):
             await cancelled
     assert (server.connections, len(server.requests)) == (1, 2)
+
+
+async def test_a_turn_that_comes_as_its_owner_is_cancelled_goes_to_the_next() -> None:
+    async with serving(answering(plain)) as server:
+        pool = Pool(1)
+        connection = await opened(pool, server)
+        waiting = [asyncio.create_task(opened(pool, server)) for _ in range(2)]
+        await asyncio.sleep(0)  # they queue up
+        pool.give_back(connection)
+        waiting[0].cancel()
+        assert await waiting[1] is connection
+        pool.give_back(connection)
+        assert pool.take("key", [connection.address]) is connection
+        await pool.close()
 
 
 async def test_connections_at_rest_make_room_for_others() -> None:
@@ -370,6 +385,47 @@ async def test_an_address_that_hangs_is_not_waited_for(certificate: Path, server
             assert (response.status, response.address) == (200, "127.0.0.1")
         await hanging.over.get()
     assert (server.connections, hanging.connections) == (1, 1)
+
+
+async def test_of_two_connections_that_are_there_at_once_one_is_closed() -> None:
+    async with serving(silent) as server:
+        among: set[Connection] = set()
+        both = asyncio.Event()
+
+        async def dial(address: Address) -> Connection:
+            made = asyncio.get_running_loop().create_connection(
+                lambda: Connection("key", address, among), "127.0.0.1", server.port
+            )
+            connection = (await made)[1]
+            if len(among) == 2:
+                both.set()
+            await both.wait()
+            return connection
+
+        addresses = [ip_address("127.0.0.1"), ip_address("127.0.0.2")]
+        won = await first_to_connect(addresses, dial)
+        await server.over.get()
+        assert among == {won}
+        won.abort()
+        await won.closed
+
+
+async def test_who_gives_up_waiting_for_a_name_does_not_spoil_it_for_others() -> None:
+    asked: asyncio.Queue[str] = asyncio.Queue()
+    answer = asyncio.Event()
+
+    async def resolve(host: str, _port: int) -> list[str]:
+        asked.put_nowait(host)
+        await answer.wait()
+        return ["127.0.0.1"]
+
+    async with serving(OK) as server, client(resolver=resolve) as http:
+        patient = asyncio.create_task(http.send(post(server.url("shop.example"))))
+        await asked.get()
+        hasty = await http.send(post(server.url("shop.example"), connect_timeout=0.01))
+        answer.set()
+        assert (hasty.error, (await patient).status) == ("timeout_connect", 200)
+        assert asked.empty()
 
 
 async def test_many_who_ask_for_a_name_at_once_ask_once() -> None:

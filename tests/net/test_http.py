@@ -483,6 +483,29 @@ async def test_a_dripping_body_is_cut_off_when_the_time_is_up() -> None:
         await server.over.get()
 
 
+async def test_a_body_has_less_time_than_the_status() -> None:
+    def handler(server: Server) -> Handler:
+        async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await server.request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n")
+            for _ in range(60):
+                writer.write(b"x")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(1), 0.1)
+                if reader.at_eof():
+                    break
+
+        return drip
+
+    response = await send_to(handler)
+    assert (response.status, response.truncated) == (200, True)
+
+
+async def test_a_body_without_a_length_is_over_when_its_connection_is() -> None:
+    response = await send_to(b"HTTP/1.1 200 OK\r\n\r\nthat was all")
+    assert (response.status, response.body, response.truncated) == (200, b"that was all", False)
+
+
 async def test_a_body_that_never_comes_is_not_waited_for() -> None:
     response = await send_to(_endless(b"", 60), first_byte_timeout=0.1)
     assert (response.status, response.body, response.truncated) == (200, b"", True)
