@@ -93,6 +93,23 @@ async def test_retry_after_moves_the_retry(engine: Engine, receiver: Receiver) -
     assert waiting.next_at == engine.clock.now() + 3600 * SECOND
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_receiver_that_asks_for_patience_gets_nothing_more_meanwhile(
+    engine: Engine, receiver: Receiver, status: int
+) -> None:
+    receiver.answers, receiver.headers = [status], {"retry-after": "60"}
+    await engine.hook(webhook(receiver.url))
+    await engine.publish("order.first")
+    await engine.run()
+    receiver.headers = {}
+    await engine.publish("order.second")
+    await engine.run()
+    assert len(receiver.got) == 1
+    engine.clock.advance(61 * SECOND)
+    await engine.run()
+    assert sorted(got.json["type"] for got in receiver.got) == ["order.first", "order.first", "order.second"]
+
+
 async def test_410_disables_the_hook_and_holds_what_waits(engine: Engine, receiver: Receiver) -> None:
     receiver.answers = [500, 410]
     hook = await engine.hook(webhook(receiver.url))

@@ -14,14 +14,13 @@ from hookline.actions.work import (
     Tools,
     Work,
 )
-from hookline.model import SECOND, AttemptError, Delivery, Event, Hook, Kind, Outcome
+from hookline.model import SECOND, Delivery, Event, Hook, Kind, Outcome
 from hookline.rules import cel
 from hookline.rules.templates import TemplateError
 from hookline.rules.times import parse_duration
 
 ACTIONS: tuple[ActionModule, ...] = (webhook, slack, email, sms, contact)
 BY_KIND = {module.KIND: module for module in ACTIONS}
-REASONS_TO_PAUSE: frozenset[AttemptError | None] = frozenset({"rate_limited"})
 
 
 def compile_hook(hook: Hook) -> CompiledHook:

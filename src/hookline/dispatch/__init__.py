@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from hookline.actions import REASONS_TO_PAUSE, perform
+from hookline.actions import perform
 from hookline.actions.work import Tools
 from hookline.dispatch.lanes import READY, Lanes
 from hookline.dispatch.settling import Settler
@@ -25,6 +25,8 @@ BORN_LEASED: frozenset[Kind] = frozenset({"webhook", "slack", "contact"})
 POLL = SECOND
 HEARTBEAT_SECONDS = 1.0
 DEAD_AFTER = 4 * SECOND
+# What says "not now" to everybody, and not only to this delivery.
+STATUS_TO_PAUSE = frozenset({429, 503})
 CRASHED = "the process stopped while it held this delivery; whether it was done is not known"
 
 
@@ -156,7 +158,8 @@ class Dispatcher:
             while self._tasks:
                 await asyncio.wait(self._tasks)
             now = self._clock.now()
-            if not any(at <= now for _, at, _ in await self._storage.deliveries.due()) and not self._tasks:
+            due = [name for name, at, _ in await self._storage.deliveries.due() if at <= now]
+            if all(self._lanes[name].paused_until > now for name in due) and not self._tasks:
                 return
             await self.claim()
             await asyncio.sleep(0)
@@ -209,7 +212,7 @@ class Dispatcher:
             event = await self._storage.events.get(delivery.tenant, delivery.event)
         hook = await self._intake.hook(delivery.tenant, delivery.hook) if delivery.hook else None
         outcome = await perform(delivery, event, hook, self._intake.facts, self._tools)
-        if outcome.error in REASONS_TO_PAUSE and outcome.retry_after is not None:
+        if outcome.status in STATUS_TO_PAUSE and outcome.retry_after is not None:
             self._lanes.pause(delivery.lane, self._clock.now() + outcome.retry_after)
         return outcome
 
