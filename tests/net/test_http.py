@@ -255,7 +255,7 @@ async def test_nobody_listening_is_refused() -> None:
 
 async def test_a_server_that_never_answers_is_left() -> None:
     response = await send_to(silent, timeout=0.2)
-    assert (response.status, response.error) == (None, "timeout_total")
+    assert (response.status, response.error, response.address) == (None, "timeout_total", "127.0.0.1")
     response = await send_to(silent, first_byte_timeout=0.1)
     assert (response.status, response.error) == (None, "timeout_read")
 

@@ -143,6 +143,7 @@ class HttpClient:
                 return Response(
                     error=problem.error,
                     detail=problem.detail,
+                    address=connection.address_text,
                     connect_ms=connect_ms,
                     total_ms=_since(started),
                 )

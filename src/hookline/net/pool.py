@@ -75,7 +75,8 @@ class Pool:
         gone = [connection.closed for connection in self._open]
         for connection in self._open:
             connection.abort()
-        await asyncio.gather(*gone)
+        if gone:
+            await asyncio.wait(gone)
 
     async def _turn(self) -> None:
         if self._free:
