@@ -13,7 +13,7 @@ from hookline import dashboard
 from hookline.actions.work import Tools
 from hookline.api import build_api
 from hookline.clock import Clock, RealClock
-from hookline.dispatch import Dispatcher
+from hookline.dispatch import MAIL_HANDS, Dispatcher
 from hookline.dispatch.replays import Replayer
 from hookline.intake import Intake
 from hookline.mail.campaigns import CampaignRunner
@@ -42,8 +42,8 @@ class App:
         services = self.services
         await services.dispatcher.start()
         for work in (
-            services.dispatcher.run(),
             services.dispatcher.beat(),
+            services.dispatcher.run(),
             services.campaigns.run(),
             services.replayer.run(),
         ):
@@ -54,7 +54,9 @@ class App:
         services = self.services
         for task in self._tasks[1:]:
             task.cancel()
-        await services.dispatcher.stop(grace)
+        await services.dispatcher.stop(
+            grace
+        )  # with the heart beating, lest others take over what is finished now
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -82,7 +84,7 @@ async def build(
     smtp = parse_smtp_url(settings.smtp_url) if settings.smtp_url else None
     storage = await open_storage(settings.storage_url, key)
     http = HttpClient(targets)
-    mail = SmtpClient(smtp) if smtp else None
+    mail = SmtpClient(smtp, connections=MAIL_HANDS) if smtp else None
     token_key = derive(key, "tokens")
     mailer = Mailer(mail, storage, settings.public_url, token_key, clock=clock, wall=wall) if mail else None
     intake = Intake(storage, clock)

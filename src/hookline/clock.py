@@ -7,7 +7,12 @@ import contextlib
 import heapq
 import itertools
 import time
+from collections.abc import Awaitable, Callable
 from typing import Protocol
+
+import structlog
+
+log = structlog.get_logger("hookline")
 
 
 class Clock(Protocol):
@@ -18,6 +23,28 @@ class Clock(Protocol):
     async def wait(self, event: asyncio.Event, until: int | None) -> None:
         """Return when ``event`` is set or this clock has reached ``until`` (``None``: only by the event)."""
         ...
+
+
+async def keep_going(
+    name: str, clock: Clock, wake: asyncio.Event, step: Callable[[], Awaitable[int | None]], poll: int
+) -> None:
+    """Take ``step`` until cancelled: when woken, when it said that it would have more to do, and each ``poll``.
+
+    Trouble, of whatever kind, is said once, waited out, and never ends the loop.
+    """
+    troubled = False
+    while True:
+        wake.clear()
+        until: int | None = None
+        try:
+            until = await step()
+            troubled = False
+        except Exception as error:  # noqa: BLE001 - a loop that ends silently is worse than any error
+            if not troubled:
+                log.warning("trouble, waiting", loop=name, error=f"{type(error).__name__}: {error}")
+            troubled = True
+        at = clock.now() + poll
+        await clock.wait(wake, at if until is None or troubled else min(until, at))
 
 
 class RealClock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +51,8 @@ class Intake:
         self._storage = storage
         self._clock = clock
         self._config: Config | None = None
+        self._before: Config | None = None
+        self._loading: asyncio.Task[None] | None = None
         self.facts = Facts(storage)
         self.reserve: Reserve = lambda lane, kind: None
         self.release: Release = lambda lane: None
@@ -71,7 +74,7 @@ class Intake:
             except BaseException as error:
                 self.give_back(unit, ())
                 if isinstance(error, StaleConfig):
-                    self._config = None
+                    self.forget_config()
                     continue
                 raise
             self.give_back(unit, accepted)
@@ -86,36 +89,45 @@ class Intake:
                 if delivery.owner is not None and delivery.id not in kept:
                     self.release(delivery.lane)
 
-    def expect_config(self, version: int) -> None:
-        """This version holds now: read the hooks anew if they are of another."""
-        if self._config is not None and self._config.version != version:
-            self._config = None
+    def expect_config(self, version: int) -> bool:
+        """This version holds now: whether ours is another, and will be read anew."""
+        ours = self._config or self._before
+        moved = ours is not None and ours.version != version
+        if moved:
+            self.forget_config()
+        return moved
 
     def forget_config(self) -> None:
         """Read the hooks anew before the next use."""
-        self._config = None
+        self._before, self._config = self._config or self._before, None
 
     async def config(self) -> Config:
         """The hooks as they were when they were last read."""
-        if self._config is None:
-            version, hooks = await self._storage.hooks.everything()
-            by_tenant: dict[str, list[Hook]] = {}
-            compiled: dict[tuple[str, str], CompiledHook | Invalid] = {}
-            for hook in hooks:
-                by_tenant.setdefault(hook.tenant, []).append(hook)
-                try:
-                    compiled[hook.tenant, hook.id] = compile_hook(hook)
-                except Invalid as error:  # saved by an older Hookline that allowed it
-                    compiled[hook.tenant, hook.id] = error
-            indexes = {tenant: TypeIndex(found) for tenant, found in by_tenant.items()}
-            self._config = Config(version, indexes, compiled)
+        while self._config is None:
+            if self._loading is None or self._loading.done():  # one reads for all who wait
+                self._loading = asyncio.create_task(self._load())
+            await asyncio.shield(self._loading)
         return self._config
+
+    async def _load(self) -> None:
+        version, hooks = await self._storage.hooks.everything()
+        known = self._before.hooks if self._before else {}
+        by_tenant: dict[str, list[Hook]] = {}
+        compiled: dict[tuple[str, str], CompiledHook | Invalid] = {}
+        for hook in hooks:
+            by_tenant.setdefault(hook.tenant, []).append(hook)
+            before = known.get((hook.tenant, hook.id))
+            if isinstance(before, CompiledHook) and before.hook == hook:
+                compiled[hook.tenant, hook.id] = before
+            else:
+                compiled[hook.tenant, hook.id] = _compiled(hook)
+        indexes = {tenant: TypeIndex(found) for tenant, found in by_tenant.items()}
+        self._config = Config(version, indexes, compiled)
 
     async def hook(self, tenant: str, hook: str) -> CompiledHook | Invalid | None:
         """A hook by its id. One that we have not heard of may have been made in another process: look again."""
         found = (await self.config()).hooks.get((tenant, hook))
-        if found is None:
-            self.forget_config()
+        if found is None and self.expect_config((await self._storage.deliveries.due()).config):
             found = (await self.config()).hooks.get((tenant, hook))
         return found
 
@@ -123,9 +135,14 @@ class Intake:
         """Match drafts with the hooks of now; the unit holds only while the configuration stays."""
         config = await self.config()
         now = self._clock.now()
-        return Unit(
-            tenant, config.version, tuple([await self._prepare(config, tenant, d, now) for d in drafts])
-        )
+        items: list[Prepared] = []
+        try:
+            for draft in drafts:
+                items.append(await self._prepare(config, tenant, draft, now))
+        except BaseException:
+            self.give_back(Unit(tenant, config.version, tuple(items)), ())
+            raise
+        return Unit(tenant, config.version, tuple(items))
 
     async def _prepare(self, config: Config, tenant: str, draft: EventDraft, now: int) -> Prepared:
         event = Event(
@@ -199,7 +216,8 @@ class Intake:
     ) -> Delivery:
         hook = compiled.hook
         contact = values.get("contact")
-        owner = self.reserve(hook.id, compiled.kind)
+        address = compiled.plan.address(values)
+        owner = self.reserve(hook.id, compiled.kind)  # last, so that nothing can fail behind it
         return Delivery(
             tenant=event.tenant,
             id=name,
@@ -211,11 +229,18 @@ class Intake:
             hook=hook.id,
             event=event.id,
             contact=contact["id"] if contact else None,
-            address=compiled.plan.address(values),
+            address=address,
             depth=event.depth + 1,
             created_at=now,
             updated_at=now,
         )
+
+
+def _compiled(hook: Hook) -> CompiledHook | Invalid:
+    try:
+        return compile_hook(hook)
+    except Invalid as error:  # saved by an older Hookline that allowed it
+        return error
 
 
 def _refusal(

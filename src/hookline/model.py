@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -26,12 +26,6 @@ AttemptError = Literal[
 ]  # fmt: skip
 ReplayState = Literal["succeeded", "failed", "cancelled", "held", "disabled"]
 VerdictKind = Literal["matched", "condition", "limit", "disabled", "loop", "error"]
-
-# The seven events that an emailing user knows, and the two that providers add.
-EMAIL_EVENTS = (
-    "email.sent", "email.delivered", "email.deferred", "email.opened", "email.clicked",
-    "email.bounced", "email.blocked", "email.complained", "email.unsubscribed",
-)  # fmt: skip
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True):
@@ -273,7 +267,8 @@ class ContactChange(Struct, frozen=True, kw_only=True):
 class Outcome(Struct, frozen=True, kw_only=True):
     """What came of one attempt, before the lifecycle decides what follows.
 
-    ``follow_ups`` are events that become true with this outcome; ``retry_after`` is in microseconds.
+    ``follow_ups`` are events that become true with this outcome; ``retry_after`` is in microseconds;
+    ``fault`` says that it was our own code that failed.
     """
 
     result: Literal["ok", "retry", "permanent"]
@@ -284,6 +279,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     response: bytes | None = None
     retry_after: int | None = None
     disable_hook: str | None = None
+    fault: bool = False
     follow_ups: tuple[EventDraft, ...] = ()
     change: ContactChange | None = None
 
@@ -305,17 +301,6 @@ class Contact(Struct, frozen=True, kw_only=True):
     status: Literal["active", "unsubscribed"] = "active"
     revision: int = 1
     seq: int = 0
-
-
-class ContactInput(Strict, frozen=True, kw_only=True):
-    """What a user writes to make or change a contact, found by ``email``."""
-
-    email: str
-    phone: str | UnsetType | None = UNSET
-    attributes: dict[str, Any] | UnsetType = UNSET
-    lists: list[str] | UnsetType = UNSET
-    tags: list[str] | UnsetType = UNSET
-    status: Literal["active", "unsubscribed"] | UnsetType = UNSET
 
 
 class ContactList(Struct, frozen=True, kw_only=True):

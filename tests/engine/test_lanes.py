@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.dispatch.lanes import CONCURRENCY, READY, Lanes
-from hookline.model import Delivery
+from hookline.model import DAY, Delivery
 from support.engine import Engine, running
 from support.receiver import Receiver
 
@@ -71,7 +71,7 @@ async def test_what_was_held_ready_goes_back_and_what_was_begun_is_taken_over(
         states = sorted(d.state for d in await first.deliveries())
         assert states == ["queued"] * 20 + ["sending"] * CONCURRENCY
     async with running(database_url) as second:
-        await second.dispatcher.take_over(2**62)
+        await second.dispatcher.take_over(-DAY)
         moved = await second.storage.hooks.get("default", hook.id)
         assert moved is not None
         await second.storage.hooks.delete("default", hook.id, second.clock.now())
@@ -100,12 +100,12 @@ def test_places_are_never_lost_or_given_twice(steps: list[str]) -> None:
             promised -= 1
         elif step == "enter" and promised:
             promised -= 1
-            if lanes.enter(delivery, None):
+            if lanes.enter(delivery, None, 0):
                 running_ += 1
             else:
                 ready += 1
         elif step == "leave" and running_:
-            if lanes.leave("a") is None:
+            if lanes.leave("a", 0) is None:
                 running_ -= 1
             else:
                 ready -= 1

@@ -243,7 +243,7 @@ async def test_a_mail_in_doubt_after_a_crash_is_shown_and_not_sent_twice(
         claimed = (await first.storage.deliveries.claim([("cmp_x", 1)], "prc_dead", first.clock.now())).work
         assert len(claimed) == 1
     async with running(database_url, mailserver.url) as second:
-        await second.dispatcher.take_over(2**62)
+        await second.dispatcher.take_over(-DAY)
         await second.work()
         states = {d.address: (d.state, d.error) for d in await second.deliveries(campaign="cmp_x")}
         assert states.pop(claimed[0][0].address) == ("failed", "crashed")

@@ -229,7 +229,7 @@ async def test_what_a_dead_process_held_is_sent_again_and_the_crash_is_recorded(
         orphans = await first.storage.deliveries.page("default", limit=9, state="sending")
         assert len(orphans) == 1
     async with running(database_url) as second:
-        await second.dispatcher.take_over(2**62)
+        await second.dispatcher.take_over(-DAY)
         await second.run()
         assert [got.headers["webhook-id"] for got in receiver.got] == [answer.id]
         (done,) = await second.deliveries()
@@ -245,7 +245,7 @@ async def test_an_edited_hook_counts_for_what_waits(engine: Engine, receiver: Re
     moved = msgspec.structs.replace(
         hook.spec, do=msgspec.structs.replace(hook.spec.do, url=receiver.url + "/new")
     )
-    await engine.storage.hooks.put(msgspec.structs.replace(hook, spec=moved))
+    await engine.storage.hooks.change(hook, msgspec.structs.replace(hook, spec=moved))
     engine.clock.advance(MINUTE)
     await engine.run()
     assert [got.path for got in receiver.got] == ["/old", "/new"]

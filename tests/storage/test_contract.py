@@ -198,7 +198,11 @@ async def test_claiming_takes_what_is_due_once_and_lane_by_lane(storage: Storage
         delivery(happened, lane=lane, next_at=at) for lane, at in (("a", 5), ("a", 3), ("b", 9), ("c", 4))
     ]
     await accept_one(storage, Prepared(happened, tuple(owed)))
-    assert await storage.deliveries.due() == [("a", 3, "webhook"), ("b", 9, "webhook"), ("c", 4, "webhook")]
+    assert (await storage.deliveries.due()).lanes == [
+        ("a", 3, "webhook"),
+        ("b", 9, "webhook"),
+        ("c", 4, "webhook"),
+    ]
     first = (await storage.deliveries.claim([("a", 1), ("b", 5), ("c", 5)], "me", 5)).work
     assert [(d.lane, d.owner) for d, _ in first] == [("a", "me"), ("c", "me")]
     assert all(d.state == "sending" and d.next_at is None for d, _ in first)
@@ -236,11 +240,13 @@ async def test_the_work_of_the_dead_is_taken_over_and_that_of_the_living_is_not(
         delivery(happened, state="sending", owner=owner, next_at=None) for owner in ("dead", "alive", "me")
     ]
     await accept_one(storage, Prepared(happened, tuple(held)))
-    await storage.deliveries.heartbeat("dead", 10)
-    await storage.deliveries.heartbeat("alive", 20)
-    await storage.deliveries.heartbeat("me", 20)
-    taken = await storage.deliveries.take_over("me", 15)
+    for epoch in ("dead", "alive", "me"):
+        await storage.deliveries.heartbeat(epoch)
+    assert await storage.deliveries.take_over("me", DAY) == [], "all hearts have beaten within a day"
+    await storage.deliveries.retire("dead")
+    taken = await storage.deliveries.take_over("me", DAY)
     assert [(d.id, d.owner) for d in taken] == [(held[0].id, "me")]
+    assert {d.id for d in await storage.deliveries.owned("me")} == {held[0].id, held[2].id}
     assert (await storage.deliveries.settle([settlement(held[0])])).lost, "the dead cannot settle any more"
 
 

@@ -28,7 +28,7 @@ def retry_after(response: Response, now: int) -> int | None:
         return int(text) * SECOND
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         return None

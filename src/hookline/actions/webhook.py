@@ -20,7 +20,6 @@ REFUSED = OURS | {
     "host", "content-length", "content-type", "connection", "keep-alive", "proxy-authenticate",
     "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect",
 }  # fmt: skip
-SHOWN_AS_SECRET = frozenset({"authorization", "cookie", "x-api-key"})
 TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
@@ -88,7 +87,8 @@ async def perform(work: Work) -> Outcome:
     )
     response = await work.tools.http.send(request)
     outcome = http_outcome.judge(response, work.tools.clock.now())
-    return http_outcome.record(outcome, request, response, hide=SHOWN_AS_SECRET)
+    hide = {name.lower() for name in plan.action.headers}  # any of them may carry a key
+    return http_outcome.record(outcome, request, response, hide=hide)
 
 
 def standard(event: Event) -> bytes:

@@ -21,7 +21,6 @@ REMEMBER_KEYS = 1024
 
 # For a handler's `opt`. Without one, GET asks for `read` and everything else for `manage`.
 PUBLIC = {"scope": "public"}
-READ = {"scope": "read"}
 PUBLISH = {"scope": "publish"}
 MANAGE = {"scope": "manage"}
 

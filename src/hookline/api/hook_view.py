@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Struct
 
 from hookline.actions.slack import masked
-from hookline.actions.webhook import SHOWN_AS_SECRET
 from hookline.api.merging import merge_patch
 from hookline.model import Action, Hook, HookInput, Limit, Retry, SlackAction, WebhookAction
 from hookline.rules.times import format_time
@@ -76,12 +75,9 @@ def _masked(action: Action) -> Action:
     if isinstance(action, SlackAction):
         return msgspec.structs.replace(action, url=masked(action.url))
     if isinstance(action, WebhookAction):
-        return msgspec.structs.replace(action, headers=_masked_headers(action.headers))
+        # Any header may carry a key, whatever its name says.
+        return msgspec.structs.replace(action, headers=dict.fromkeys(action.headers, HIDDEN))
     return action
-
-
-def _masked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: HIDDEN if name.lower() in SHOWN_AS_SECRET else value for name, value in headers.items()}
 
 
 def patched(spec: HookInput, patch: Mapping[str, Any]) -> Any:

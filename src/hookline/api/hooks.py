@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from hookline.api.auth import MANAGE, Caller
 from hookline.api.bodies import convert
-from hookline.api.errors import invalid, not_found
+from hookline.api.errors import ApiError, invalid, not_found
 from hookline.api.hook_rules import checked
 from hookline.api.hook_view import HookMade, HookShown, fields, is_on, patched, shown
 from hookline.api.paging import After, Limit, Page, page_of, place_of
@@ -35,6 +35,7 @@ from hookline.services import Services
 
 TAGS = ["Hooks"]
 SWITCHED_OFF = "a user switched the hook off"
+TRIES = 5
 
 
 class Secret(Struct, frozen=True):
@@ -69,7 +70,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
 
     @delete("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="deleteHook", summary="Delete a hook")
     async def remove(key: Caller, hook_id: FromPath[str]) -> None:
-        """What it still owes is cancelled."""
+        """What it still owes, and what is held, is cancelled."""
         await desk.delete(key.tenant, hook_id)
 
     @get(
@@ -130,12 +131,25 @@ class Desk:
     async def create(self, tenant: str, spec: HookInput) -> Hook:
         hook = self.make(tenant, spec)
         await checked(self._services, hook)
-        return await self._put(hook)
+        stored = await self._hooks.put(_without_secret(hook))
+        self._services.intake.forget_config()
+        return stored
 
     async def change(self, tenant: str, name: str, patch: dict[str, Any]) -> Hook:
         if "secret" in patch and patch["secret"] is None:
             raise invalid("/secret", "a webhook always has a secret; give another one")
         async with self._turn:
+            before, after = await self._changed(tenant, name, patch)
+            if not after.spec.enabled and before.disabled_reason is None:
+                await self._hooks.hold(tenant, name, SWITCHED_OFF, after.updated_at)
+                after = await self.get(tenant, name)
+        self._services.intake.forget_config()
+        await self._tell(before, after)
+        return after
+
+    async def _changed(self, tenant: str, name: str, patch: dict[str, Any]) -> tuple[Hook, Hook]:
+        """The hook before and after. It is read again when it moved on meanwhile: a receiver was gone, say."""
+        for _ in range(TRIES):
             before = await self.get(tenant, name)
             spec = convert(patched(before.spec, patch), HookInput)
             reason = None if patch.get("enabled") is True else before.disabled_reason
@@ -147,18 +161,10 @@ class Desk:
                 updated_at=self._services.clock.now(),
             )
             await checked(self._services, after)
-            after = await self._put(after)
-            if not spec.enabled and before.disabled_reason is None:
-                await self._hooks.hold(tenant, name, SWITCHED_OFF, after.updated_at)
-                after = await self.get(tenant, name)
-        self._services.intake.forget_config()
-        await self._tell(before, after)
-        return after
-
-    async def _put(self, hook: Hook) -> Hook:
-        stored = await self._hooks.put(replace(hook, spec=replace(hook.spec, secret=None)))
-        self._services.intake.forget_config()
-        return stored
+            stored = await self._hooks.change(before, _without_secret(after))
+            if stored is not None:
+                return before, stored
+        raise ApiError(409, "the hook is being changed by others; read it and try again")
 
     async def _tell(self, before: Hook, after: Hook) -> None:
         if is_on(before) == is_on(after):
@@ -187,6 +193,11 @@ class Desk:
         event = await event_for(self._services, hook, asked)
         compiled = await checked(self._services, replace(hook, spec=spec, disabled_reason=None), base)
         return outcome_shown(await try_out(self._services, compiled, event))
+
+
+def _without_secret(hook: Hook) -> Hook:
+    """As it is stored: the secret that the user brought is among ``secrets``, which are sealed."""
+    return replace(hook, spec=replace(hook.spec, secret=None))
 
 
 def _secrets(spec: HookInput, before: tuple[str, ...]) -> tuple[str, ...]:

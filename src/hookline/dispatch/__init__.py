@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from hookline.actions import perform
 from hookline.actions.work import Tools
+from hookline.clock import keep_going
 from hookline.dispatch.lanes import READY, Lanes
 from hookline.dispatch.settling import Settler
 from hookline.intake import Intake
-from hookline.model import SECOND, Delivery, Event, Kind, Outcome
+from hookline.model import DAY, MINUTE, SECOND, Delivery, Event, Kind, Outcome
 from hookline.rules.ids import new_id
-from hookline.rules.lifecycle import crashed
+from hookline.rules.lifecycle import LONGEST_RETRY_AFTER, crashed, faulted
 from hookline.storage import Storage, StorageUnavailable
 from hookline.storage.units import Accepted
 
@@ -22,12 +24,16 @@ log = structlog.get_logger("hookline.dispatch")
 
 # What must not happen twice is claimed by a commit of its own just before the act, and never held ready.
 BORN_LEASED: frozenset[Kind] = frozenset({"webhook", "slack", "contact"})
+MAIL_HANDS = 8  # a lane claims no more mails than there are connections to the SMTP server
 POLL = SECOND
 HEARTBEAT_SECONDS = 1.0
-DEAD_AFTER = 4 * SECOND
+DEAD_AFTER = 5 * SECOND
+BEATS_BEFORE_JUDGING = 3  # after an outage everybody's heart has stood still: let the others beat first
+CHECK_STRAYS_EVERY = 5  # beats
 # What says "not now" to everybody, and not only to this delivery.
 STATUS_TO_PAUSE = frozenset({429, 503})
 CRASHED = "the process stopped while it held this delivery; whether it was done is not known"
+STRAYED = "the database did not say whether it had stored this delivery; whether it was done is not known"
 
 
 class Dispatcher:
@@ -44,7 +50,10 @@ class Dispatcher:
         self._clock = tools.clock
         self._lanes = Lanes()
         self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._hands: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Task[None]] = set()
+        self._held: set[str] = set()
+        self._strays: set[str] = set()
         self._stopping = False
         self.epoch = new_id("prc")
         self.settled: Callable[[Delivery], None] = lambda delivery: None
@@ -73,63 +82,75 @@ class Dispatcher:
         """There is something new to claim."""
         self._wake.set()
 
-    # --- the loop
+    # --- the loops
 
     async def start(self) -> None:
         """Say that we live, and take back what processes that died have left open."""
-        now = int(self._tools.wall() * SECOND)
-        await self._storage.deliveries.heartbeat(self.epoch, now)
+        await self._storage.deliveries.heartbeat(self.epoch)
         # One process owns a SQLite file, so whoever else is on record there is dead.
-        alone = self._storage.dialect == "sqlite"
-        await self.take_over(now + 1 if alone else now - DEAD_AFTER)
+        await self.take_over(-DAY if self._storage.dialect == "sqlite" else DEAD_AFTER)
 
-    async def take_over(self, dead_before: int) -> None:
+    async def take_over(self, dead_after: int) -> None:
         """Settle the open deliveries of dead processes as crashed: back to work, or at an end."""
-        while orphans := await self._storage.deliveries.take_over(self.epoch, dead_before):
-            await asyncio.gather(
-                *(self._settle(orphan, crashed(CRASHED), orphan.updated_at) for orphan in orphans)
-            )
+        while orphans := await self._storage.deliveries.take_over(self.epoch, dead_after):
+            self._held |= {orphan.id for orphan in orphans}
+            await asyncio.gather(*(self._settle(o, crashed(CRASHED), o.updated_at) for o in orphans))
 
     async def run(self) -> None:
         """Claim what is due until cancelled; an outage of the database is waited out."""
-        away = False
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                until = await self.claim()
-                away = False
-            except StorageUnavailable as error:
-                if not away:
-                    log.warning("storage away, waiting", error=str(error))
-                away, until = True, None
-            poll = self._clock.now() + POLL
-            await self._clock.wait(self._wake, poll if until is None else min(until, poll))
+        await keep_going("dispatch", self._clock, self._wake, self.claim, POLL)
 
     async def beat(self) -> None:
-        """Keep the heart beating, and look for the dead, until cancelled."""
+        """Keep the heart beating, look for the dead and for what we hold without knowing, until cancelled."""
+        beats = 0
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            now = int(self._tools.wall() * SECOND)
             try:
-                await self._storage.deliveries.heartbeat(self.epoch, now)
-                if self._storage.dialect != "sqlite":
-                    await self.take_over(now - DEAD_AFTER)
-            except StorageUnavailable:
-                continue
+                await self._storage.deliveries.heartbeat(self.epoch)
+                beats += 1
+                if self._storage.dialect != "sqlite" and beats >= BEATS_BEFORE_JUDGING:
+                    await self.take_over(DEAD_AFTER)
+                if beats % CHECK_STRAYS_EVERY == 0:
+                    await self.recover_strays()
+            except Exception as error:  # noqa: BLE001 - a heart that stops is a process that is robbed
+                if beats:
+                    log.warning("the heart misses beats", error=str(error))
+                beats = 0
+
+    async def recover_strays(self) -> None:
+        """Settle as crashed what the database says that we hold and we, twice in a row, do not.
+
+        A commit whose answer was lost on the way leaves such deliveries: stored, and unknown to us.
+        """
+        owned = await self._storage.deliveries.owned(self.epoch)
+        strays = {delivery.id: delivery for delivery in owned if delivery.id not in self._held}
+        again = [strays[name] for name in strays.keys() & self._strays]
+        self._strays = strays.keys() - {delivery.id for delivery in again}
+        self._held |= {delivery.id for delivery in again}
+        await asyncio.gather(*(self._settle(d, crashed(STRAYED), d.updated_at) for d in again))
 
     async def claim(self) -> int | None:
         """Take and start what is due and has room in its lane; when to look again, if that is known."""
+        if self._stopping or self._settler.waiting:  # what is known is written down before more is done
+            return None
         now = self._clock.now()
+        due = await self._storage.deliveries.due()
+        if self._intake.expect_config(due.config):
+            self._lanes.resume_all()  # a hook that was changed may have another receiver
+        for delivery, event in self._lanes.resume(now):
+            self._spawn(delivery, event)
         wanted: list[tuple[str, int]] = []
-        later: list[int] = []
-        for name, earliest, kind in await self._storage.deliveries.due():
+        later: list[int] = [until for until in (self._lanes.next_resume(),) if until is not None]
+        for name, earliest, kind in due.lanes:
             lane = self._lanes[name]
-            room = lane.room(ahead=READY if kind in BORN_LEASED else 0)
+            if kind == "email":
+                lane.limit = MAIL_HANDS
+            room = self._lanes.room(name, ahead=READY if kind in BORN_LEASED else 0)
             if earliest > now:
                 later.append(earliest)
                 lane.backlog = False
             elif lane.paused_until > now:
-                later.append(lane.paused_until)
+                lane.backlog = True
             elif room > 0:
                 wanted.append((name, room))
                 lane.reserved += room
@@ -155,75 +176,100 @@ class Dispatcher:
     async def idle(self) -> None:
         """Return when nothing is due and nothing is under way (for tests and the demo)."""
         while True:
-            while self._tasks:
-                await asyncio.wait(self._tasks)
-            now = self._clock.now()
-            due = [name for name, at, _ in await self._storage.deliveries.due() if at <= now]
-            if all(self._lanes[name].paused_until > now for name in due) and not self._tasks:
-                return
+            while busy := self._hands | self._settling:
+                await asyncio.wait(busy)
             await self.claim()
+            now = self._clock.now()
+            due = (await self._storage.deliveries.due()).lanes
+            ready = [name for name, at, _ in due if at <= now and self._lanes[name].paused_until <= now]
+            if not ready and not self._hands and not self._settling:
+                return
             await asyncio.sleep(0)
 
     async def stop(self, grace: float) -> None:
-        """Start nothing new, give what is under way ``grace`` seconds, and leave the rest to be taken over."""
+        """Start nothing new and give what is under way ``grace`` seconds.
+
+        What was not begun goes back; what is cut off is taken over by another process, as after a crash.
+        """
         self._stopping = True
         self._wake.set()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._settler.close()
-        await self._storage.deliveries.hand_back(self._lanes.unbegun(), self._clock.now())
-        await self._storage.deliveries.retire(self.epoch)
+        end = time.monotonic() + grace
+        while (busy := self._hands | self._settling) and (left := end - time.monotonic()) > 0:
+            await asyncio.wait(busy, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        for hand in self._hands:
+            hand.cancel()
+        await asyncio.gather(*self._hands, return_exceptions=True)
+        if self._settling:  # what was done is written down, if the database lets us
+            await asyncio.wait(self._settling, timeout=max(1.0, end - time.monotonic()))
+        for settling in self._settling:
+            settling.cancel()
+        await asyncio.gather(*self._settling, return_exceptions=True)
+        try:
+            await self._storage.deliveries.hand_back(self._lanes.unbegun(), self._clock.now())
+            await self._storage.deliveries.retire(self.epoch)
+        except StorageUnavailable as error:
+            log.warning("storage away at the end; another process takes over", error=str(error))
 
     # --- one delivery
 
     def _begin(self, delivery: Delivery, event: Event | None) -> None:
-        if self._lanes.enter(delivery, event):
-            task = asyncio.create_task(self._work(delivery, event))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._held.add(delivery.id)
+        if self._lanes.enter(delivery, event, self._clock.now()):
+            self._spawn(delivery, event)
+
+    def _spawn(self, delivery: Delivery, event: Event | None) -> None:
+        task = asyncio.create_task(self._work(delivery, event))
+        self._hands.add(task)
+        task.add_done_callback(self._hands.discard)
 
     async def _work(self, delivery: Delivery, event: Event | None) -> None:
         """One hand of a lane: this delivery, and then what is ready behind it."""
         lane = delivery.lane
         following: tuple[Delivery, Event | None] | None = (delivery, event)
-        while following is not None and not self._stopping:
-            try:
-                await self._deliver(*following)
-            except Exception:
-                # What is not expected is a fault of ours: the delivery stays held, visible, and is taken
-                # over as crashed at the next start; the log has the reason.
-                log.exception("delivery stopped by a fault", delivery=following[0].id)
-            following = self._lanes.leave(lane)
+        while following is not None:
+            await self._deliver(*following)
+            following = None if self._stopping else self._lanes.leave(lane, self._clock.now())
             if self._lanes.hungry(lane):
                 self._wake.set()
 
     async def _deliver(self, delivery: Delivery, event: Event | None) -> None:
         started = self._clock.now()
-        outcome = await self._perform(delivery, event)
+        outcome = await self._attempt(delivery, event)
         settling = asyncio.create_task(self._settle(delivery, outcome, started))
-        self._tasks.add(settling)
-        settling.add_done_callback(self._tasks.discard)
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
+
+    async def _attempt(self, delivery: Delivery, event: Event | None) -> Outcome:
+        """Make one attempt, once the database has given what it needs. Only cancellation comes out."""
+        while True:
+            try:
+                outcome = await self._perform(delivery, event)
+            except StorageUnavailable:  # nothing was done yet: every action reads before it acts
+                await self._clock.wait(asyncio.Event(), self._clock.now() + SECOND)
+            except Exception as error:
+                log.exception("a fault in an attempt", delivery=delivery.id)
+                return faulted(f"a fault in Hookline: {type(error).__name__}; its log has more")
+            else:
+                if outcome.status in STATUS_TO_PAUSE and outcome.retry_after is not None:
+                    pause = min(outcome.retry_after, LONGEST_RETRY_AFTER)
+                    self._lanes.pause(delivery.lane, self._clock.now() + pause)
+                if outcome.disable_hook is not None:  # until it is switched off, nothing more begins
+                    self._lanes.pause(delivery.lane, self._clock.now() + MINUTE)
+                return outcome
 
     async def _perform(self, delivery: Delivery, event: Event | None) -> Outcome:
         if event is None and delivery.event is not None:  # worked out anew: the contact moved on
             event = await self._storage.events.get(delivery.tenant, delivery.event)
         hook = await self._intake.hook(delivery.tenant, delivery.hook) if delivery.hook else None
-        outcome = await perform(delivery, event, hook, self._intake.facts, self._tools)
-        if outcome.status in STATUS_TO_PAUSE and outcome.retry_after is not None:
-            self._lanes.pause(delivery.lane, self._clock.now() + outcome.retry_after)
-        return outcome
+        return await perform(delivery, event, hook, self._intake.facts, self._tools)
 
     async def _settle(self, delivery: Delivery, outcome: Outcome, started: int) -> None:
-        while True:
+        settled = await self._settler.settle(delivery, outcome, started)
+        while settled is None:  # the contact has moved on: work the change out anew
+            outcome = await self._attempt(delivery, None)
             settled = await self._settler.settle(delivery, outcome, started)
-            if settled is None:  # the contact has moved on: work the change out anew
-                outcome = await self._perform(delivery, None)
-                continue
-            if settled.next_at is None:
-                self.settled(settled)
-            else:
-                self._wake.set()  # the loop may have to wake earlier than it planned
-            return
+        self._held.discard(delivery.id)
+        if settled.next_at is None:
+            self.settled(settled)
+        if settled.next_at is not None or outcome.disable_hook is not None:
+            self._wake.set()  # the loop may have to wake earlier than it planned

@@ -9,6 +9,7 @@ from hookline.model import Delivery, Event
 CONCURRENCY = 32
 # Deliveries that a lane may hold ready behind those under way, so that it need not ask the database for each.
 READY = 256
+CLAIM_AHEAD = 64  # at a time, so that large events cannot come all at once
 READY_BYTES = 64 * 2**20  # of event data, for all lanes together
 
 
@@ -43,6 +44,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[str, Lane] = {}
+        self._paused: set[str] = set()
         self._bytes = 0
 
     def __getitem__(self, name: str) -> Lane:
@@ -50,6 +52,11 @@ class Lanes:
         if lane is None:
             lane = self._lanes[name] = Lane()
         return lane
+
+    def room(self, name: str, *, ahead: int) -> int:
+        """How many deliveries of this lane may be claimed: in steps, and while there is memory for them."""
+        ahead = 0 if self._bytes > READY_BYTES else min(ahead, CLAIM_AHEAD)
+        return self[name].room(ahead=ahead)
 
     def reserve(self, name: str, now: int) -> bool:
         """Promise a place to a new delivery, unless older ones wait for it."""
@@ -67,24 +74,22 @@ class Lanes:
         lane.reserved -= count
         self._tidy(name, lane)
 
-    def enter(self, delivery: Delivery, event: Event | None) -> bool:
+    def enter(self, delivery: Delivery, event: Event | None, now: int) -> bool:
         """Turn a promised place into a delivery to be done: at once (true), or when a hand is free."""
         lane = self[delivery.lane]
         lane.reserved -= 1
-        if lane.running < lane.limit:
+        if lane.running < lane.limit and lane.paused_until <= now:
             lane.running += 1
             return True
         lane.ready.append((delivery, event))
         self._bytes += len(event.data) if event else 0
         return False
 
-    def leave(self, name: str) -> tuple[Delivery, Event | None] | None:
+    def leave(self, name: str, now: int) -> tuple[Delivery, Event | None] | None:
         """A hand is free: what it does next, or ``None``."""
         lane = self[name]
-        if lane.ready:
-            delivery, event = lane.ready.popleft()
-            self._bytes -= len(event.data) if event else 0
-            return delivery, event
+        if lane.ready and lane.paused_until <= now:
+            return self._next(lane)
         lane.running -= 1
         self._tidy(name, lane)
         return None
@@ -95,13 +100,41 @@ class Lanes:
         return lane.backlog and len(lane.ready) * 2 <= READY and lane.running <= lane.limit
 
     def pause(self, name: str, until: int) -> None:
-        """Nothing more of this lane is taken before ``until``."""
+        """Nothing more of this lane begins before ``until``."""
         lane = self[name]
         lane.paused_until = max(lane.paused_until, until)
+        self._paused.add(name)
+
+    def next_resume(self) -> int | None:
+        """When the first of the paused lanes may go on."""
+        return min((self[name].paused_until for name in self._paused), default=None)
+
+    def resume(self, now: int) -> list[tuple[Delivery, Event | None]]:
+        """What was held ready in lanes whose pause is over, and may begin now."""
+        begun: list[tuple[Delivery, Event | None]] = []
+        for name in [name for name in self._paused if self[name].paused_until <= now]:
+            lane = self[name]
+            self._paused.discard(name)
+            lane.paused_until = 0
+            while lane.ready and lane.running < lane.limit:
+                lane.running += 1
+                begun.append(self._next(lane))
+            self._tidy(name, lane)
+        return begun
+
+    def resume_all(self) -> None:
+        """End every pause."""
+        for name in self._paused:
+            self[name].paused_until = 0
 
     def unbegun(self) -> list[Delivery]:
         """All that is held ready, of all lanes."""
         return [delivery for lane in self._lanes.values() for delivery, _ in lane.ready]
+
+    def _next(self, lane: Lane) -> tuple[Delivery, Event | None]:
+        delivery, event = lane.ready.popleft()
+        self._bytes -= len(event.data) if event else 0
+        return delivery, event
 
     def _tidy(self, name: str, lane: Lane) -> None:
         if lane.at_rest and lane.paused_until == 0:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from hookline.actions.work import CompiledHook
-from hookline.clock import Clock
+from hookline.clock import Clock, keep_going
 from hookline.intake import Intake
 from hookline.model import SECOND, Delivery, Event, Replay
 from hookline.rules.ids import new_id
-from hookline.storage import Storage, StorageUnavailable
+from hookline.storage import Storage
 
-log = structlog.get_logger("hookline.dispatch")
 POLL = 5 * SECOND
 
 
@@ -36,13 +33,7 @@ class Replayer:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        while True:
-            self._wake.clear()
-            try:
-                await self.run_once()
-            except StorageUnavailable:
-                log.warning("storage away, replays wait")
-            await self._clock.wait(self._wake, self._clock.now() + POLL)
+        await keep_going("replays", self._clock, self._wake, self.run_once, POLL)
 
     async def run_once(self) -> None:
         """Make every delivery that the replays under way still owe."""

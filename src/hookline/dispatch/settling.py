@@ -22,6 +22,7 @@ from hookline.storage.units import Accepted, ContactMoved, Settlement, StaleConf
 
 log = structlog.get_logger("hookline.dispatch")
 GROUP = 500
+MAX_DETAIL = 2000
 RETRY_STORAGE = SECOND
 
 
@@ -34,6 +35,13 @@ class Settler:
         self._clock = clock
         self._chance = chance
         self._group: Grouped[Settlement, Settled] = Grouped(self._flush, GROUP)
+        self._waiting = 0
+        self._disabled: dict[tuple[str, str], int] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something known that the database would not take yet."""
+        return self._waiting > 0
 
     async def settle(self, delivery: Delivery, outcome: Outcome, started: int) -> Delivery | None:
         """Store the end of an attempt; the delivery as it then is, or ``None`` when its contact moved on.
@@ -41,27 +49,42 @@ class Settler:
         While the database is away it waits and tries again: what was done is not done a second time
         because writing it down failed.
         """
-        away = False
-        while True:
-            settlement = await self._decide(delivery, outcome, started)
-            unit = settlement.follow_ups
-            try:
-                settled = await self._group.submit(settlement)
-            except (StaleConfig, ContactMoved, StorageUnavailable) as error:
-                if unit is not None:
-                    self._intake.give_back(unit, ())
-                if isinstance(error, ContactMoved):
+        finished = self._clock.now()
+        troubled = False
+        try:
+            while True:
+                try:
+                    return await self._settle(delivery, outcome, started, finished)
+                except ContactMoved:
                     return None
-                if isinstance(error, StaleConfig):
+                except StaleConfig:
                     self._intake.forget_config()
-                    continue
-                if not away:
-                    log.warning("storage away, keeping what is known", error=str(error))
-                away = True
-                await self._clock.wait(asyncio.Event(), self._clock.now() + RETRY_STORAGE)
-                continue
-            self._announce(settlement, settled, unit)
-            return settlement.after
+                except Exception as error:  # noqa: BLE001 - what is known is kept, whatever the trouble
+                    if not troubled:
+                        self._waiting += 1
+                        self._complain(delivery, error)
+                    troubled = True
+                    await self._clock.wait(asyncio.Event(), self._clock.now() + RETRY_STORAGE)
+        finally:
+            self._waiting -= troubled
+
+    async def _settle(self, delivery: Delivery, outcome: Outcome, started: int, finished: int) -> Delivery:
+        settlement = await self._decide(delivery, outcome, started, finished)
+        unit = settlement.follow_ups
+        try:
+            settled = await self._group.submit(settlement)
+        except BaseException:
+            if unit is not None:
+                self._intake.give_back(unit, ())
+            raise
+        self._announce(settlement, settled, unit)
+        return settlement.after
+
+    def _complain(self, delivery: Delivery, error: Exception) -> None:
+        if not isinstance(error, StorageUnavailable):
+            log.error("a settlement fails, and is tried again", delivery=delivery.id, error=repr(error))
+        elif self._waiting == 1:  # once for an outage, not once for each delivery
+            log.warning("storage away, keeping what is known", error=str(error))
 
     def _announce(self, settlement: Settlement, settled: Settled, unit: Unit | None) -> None:
         if settlement.delivery.id in settled.lost:
@@ -79,14 +102,17 @@ class Settler:
         self._intake.give_back(unit, accepted)
         self._intake.born(accepted)
 
-    async def _decide(self, delivery: Delivery, outcome: Outcome, started: int) -> Settlement:
+    async def _decide(self, delivery: Delivery, outcome: Outcome, started: int, finished: int) -> Settlement:
         hook = await self._intake.hook(delivery.tenant, delivery.hook) if delivery.hook else None
         schedule = hook.schedule if isinstance(hook, CompiledHook) else SMTP_SCHEDULE
         now = self._clock.now()
+        off = isinstance(hook, CompiledHook) and bool(hook.hook.disabled_reason or not hook.hook.spec.enabled)
+        if off and outcome.error == "cancelled":  # it was not even begun: that is no attempt
+            held = msgspec.structs.replace(delivery, state="held", owner=None, next_at=None, updated_at=now)
+            return Settlement(delivery=delivery, after=held)
         after = lifecycle.settle(delivery, outcome, Policy(schedule), now, self._chance())
-        if outcome.error == "cancelled" and outcome.result == "permanent":
+        if outcome.error == "cancelled":
             after = msgspec.structs.replace(after, state="cancelled", next_at=None)
-        off = isinstance(hook, CompiledHook) and (hook.hook.disabled_reason or not hook.hook.spec.enabled)
         if after.next_at is not None and (off or outcome.disable_hook is not None):
             after = msgspec.structs.replace(after, state="held", next_at=None)
         drafts = [*outcome.follow_ups]
@@ -94,18 +120,19 @@ class Settler:
             drafts = [_instead(draft, "email.deferred", "email.bounced") for draft in drafts]
         if after.state == "failed" and outcome.error != "suppressed":
             drafts.append(_failed(after, outcome))
-        if outcome.disable_hook is not None and delivery.hook is not None:
-            drafts.append(_disabled(after, outcome.disable_hook))
+        disable = None if off else self._first_to_disable(hook, outcome)
+        if disable is not None:
+            drafts.append(_disabled(after, disable))
         attempt = Attempt(
             tenant=delivery.tenant,
             id=new_id("att"),
             delivery=delivery.id,
             number=after.attempts,
             started_at=started,
-            finished_at=now,
+            finished_at=finished,
             outcome=outcome.result,
             error=outcome.error,
-            detail=outcome.detail,
+            detail=_plain(outcome.detail),
             status=outcome.status,
             request=outcome.request,
             response=outcome.response,
@@ -116,8 +143,18 @@ class Settler:
             attempt=attempt,
             follow_ups=await self._intake.prepare(delivery.tenant, drafts) if drafts else None,
             change=outcome.change,
-            disable_hook=outcome.disable_hook,
+            disable_hook=disable,
         )
+
+    def _first_to_disable(self, hook: object, outcome: Outcome) -> str | None:
+        """Why the hook is to be disabled, said by the first of the deliveries that found it out."""
+        if outcome.disable_hook is None or not isinstance(hook, CompiledHook):
+            return None
+        name = (hook.hook.tenant, hook.hook.id)
+        if self._disabled.get(name) == hook.hook.updated_at:
+            return None
+        self._disabled[name] = hook.hook.updated_at
+        return outcome.disable_hook
 
     async def _flush(self, batch: Sequence[Settlement]) -> Sequence[Settled | BaseException]:
         # A change of a contact may have to be undone: it goes alone, so that it takes nobody with it.
@@ -127,13 +164,10 @@ class Settler:
             try:
                 together = await self._storage.deliveries.settle(plain)
                 answers = dict.fromkeys((s.delivery.id for s in plain), together)
-            except StaleConfig as error:
-                # Those without follow-ups do not depend on the configuration.
-                answers = {s.delivery.id: error for s in plain if s.follow_ups is not None}
-                rest = [s for s in plain if s.follow_ups is None]
-                if rest:
-                    together = await self._storage.deliveries.settle(rest)
-                    answers |= dict.fromkeys((s.delivery.id for s in rest), together)
+            except StorageUnavailable as error:
+                answers = dict.fromkeys((s.delivery.id for s in plain), error)
+            except Exception:  # noqa: BLE001 - one of them spoils it: find out which
+                answers = {s.delivery.id: await self._alone(s) for s in plain}
         for settlement in batch:
             if settlement.change is not None:
                 answers[settlement.delivery.id] = await self._alone(settlement)
@@ -142,11 +176,13 @@ class Settler:
     async def _alone(self, settlement: Settlement) -> Settled | BaseException:
         try:
             return await self._storage.deliveries.settle([settlement])
-        except (StaleConfig, ContactMoved, StorageUnavailable) as error:
+        except Exception as error:  # noqa: BLE001 - it belongs to this one
             return error
 
-    async def close(self) -> None:
-        await self._group.close()
+
+def _plain(text: str) -> str:
+    """Text as PostgreSQL can hold it, and no longer than people read."""
+    return text.replace("\0", "\ufffd")[:MAX_DETAIL]
 
 
 def _instead(draft: EventDraft, kind: str, other: str) -> EventDraft:

@@ -7,15 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
-import structlog
 
-from hookline.clock import Clock
+from hookline.clock import Clock, keep_going
 from hookline.model import SECOND, Campaign, Contact, Delivery, EventDraft
 from hookline.rules.ids import new_id
-from hookline.storage import Storage, StorageUnavailable
+from hookline.storage import Storage
 from hookline.storage.campaigns import EVERYONE
 
-log = structlog.get_logger("hookline.mail")
 CHUNK = 1000
 POLL = 5 * SECOND
 
@@ -47,13 +45,7 @@ class CampaignRunner:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        while True:
-            self._wake.clear()
-            try:
-                await self.run_once()
-            except StorageUnavailable:
-                log.warning("storage away, campaigns wait")
-            await self._clock.wait(self._wake, self._clock.now() + POLL)
+        await keep_going("campaigns", self._clock, self._wake, self.run_once, POLL)
 
     async def run_once(self) -> None:
         """Bring every campaign under way as far as it can go now."""

@@ -67,8 +67,6 @@ FIELDS: Mapping[str, Field] = {
     "delivery": Field(_TEXT, "The delivery.", "dlv_06a9cl0q8dt7v3e5g1m2n4p6r8"),
     "error": Field(_TEXT, "The error of the last attempt, of a closed list.", "http_status"),
     "attempts": Field(_NUMBER, "How many attempts were made.", 10),
-    "pool": Field(_TEXT, "The pool of promo codes.", "pool_06a9cl7y8a0c2e4g6i8k0m2o4q"),
-    "left": Field(_NUMBER, "How many codes are left.", 12),
 }
 
 _MAIL = "message campaign contact email! sent_at tags metadata provider provider_event list"
@@ -97,7 +95,6 @@ _TYPES = (
     ("hook.disabled", "A hook was switched off, because its receiver is gone.", "hook! reason=why! delivery"),
     ("hook.enabled", "A hook was switched on again.", "hook!"),
     ("delivery.failed", "A delivery failed for good.", "delivery! hook campaign event error! detail attempts!"),
-    ("pool.low", "A pool of promo codes runs out.", "pool! left!"),
 )  # fmt: skip
 
 

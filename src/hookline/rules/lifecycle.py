@@ -24,7 +24,6 @@ from msgspec.structs import replace
 from hookline.model import DAY, SECOND, AttemptError, Delivery, Kind, Outcome, State
 
 Actor = Literal["accept", "claim", "settle", "user", "hook"]
-BIRTH: frozenset[State] = frozenset({"queued", "sending"})
 ENDS: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
 TRANSITIONS: dict[tuple[State, State], Actor] = {
     ("waiting", "sending"): "claim",
@@ -78,10 +77,12 @@ def settle(delivery: Delivery, outcome: Outcome, policy: Policy, now: int, chanc
     )
     if outcome.result == "ok":
         return replace(attempted, state="succeeded", error=None, resume_state=None, resume_at=None)
-    if outcome.error == "crashed":
-        if delivery.kind in REPEATABLE:  # back to work at once: the fault was ours, not the receiver's
-            return replace(attempted, state="queued", next_at=now)
+    if outcome.error == "crashed" and delivery.kind not in REPEATABLE:
         return replace(attempted, state="failed")
+    if (
+        outcome.error == "crashed" and not outcome.fault
+    ):  # back to work at once: the receiver did nothing wrong
+        return replace(attempted, state="queued", next_at=now)
     if delivery.resume_state is not None:
         return _resumed(attempted, delivery.resume_state, now)
     tries = delivery.tries + 1
@@ -121,6 +122,11 @@ def _resumed(attempted: Delivery, state: State, now: int) -> Delivery:
         resume_state=None,
         resume_at=None,
     )
+
+
+def faulted(detail: str) -> Outcome:
+    """The outcome of an attempt that a fault of ours broke off: it goes by the schedule, lest it spin."""
+    return Outcome(result="retry", error="crashed", detail=detail, fault=True)
 
 
 def crashed(detail: str) -> Outcome:

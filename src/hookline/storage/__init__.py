@@ -20,7 +20,7 @@ from hookline.storage.postgres import PostgresDatabase
 from hookline.storage.replays import Replays
 from hookline.storage.sealing import Sealer, derive
 from hookline.storage.sqlite import SqliteDatabase
-from hookline.storage.units import Accepted, ContactMoved, SourceIdConflict, StaleConfig, Unit
+from hookline.storage.units import Accepted, Unit
 
 __all__ = ["Storage", "StorageUnavailable", "derive", "open_storage"]
 
@@ -57,7 +57,9 @@ class Storage:
     async def _accept_group(self, units: Sequence[Unit]) -> Sequence[list[Accepted] | BaseException]:
         try:
             return await self._db.run(lambda: accept_plan(units))
-        except (SourceIdConflict, StaleConfig, ContactMoved) as error:
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - it belongs to one of them
             if len(units) == 1:
                 return [error]
         # One unit undid its neighbours: each for itself, so that only the guilty one fails.

@@ -14,6 +14,11 @@ from hookline.storage.units import ContactMoved
 
 COLUMNS = "tenant, id, seq, email, phone, attributes, tags, status, revision, created_at, updated_at"
 FIELDS = COLUMNS.split(", ")
+# A member's place in its list is its contact's place, so that a list is walked along the list's own index.
+MEMBERS = (
+    ", ".join(f"c.{field}" for field in FIELDS)
+    + " FROM members m JOIN contacts c ON c.tenant = m.tenant AND c.id = m.contact"
+)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -104,17 +109,18 @@ class Contacts:
         self, tenant: str, *, limit: int, before: int | None = None, in_list: str | None = None
     ) -> list[Contact]:
         """Newest first, those before the place ``before``, of all or of those subscribed to a list."""
-        member = (
-            " AND id IN (SELECT contact FROM members m WHERE m.tenant = contacts.tenant AND m.list = ?"
-            " AND m.status = 'subscribed')"
+        of_list = (
+            f"SELECT {MEMBERS} WHERE m.tenant = ? AND m.list = ? AND m.seq < ? AND m.status = 'subscribed'"
+            " ORDER BY m.seq DESC LIMIT ?"
         )
+        of_all = f"SELECT {COLUMNS} FROM contacts WHERE tenant = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+        last = before or 2**62
 
         def plan() -> Plan[list[Contact]]:
-            rows = yield Sql(
-                f"SELECT {COLUMNS} FROM contacts WHERE tenant = ? AND seq < ?"
-                f"{member if in_list else ''} ORDER BY seq DESC LIMIT ?",
-                (tenant, before or 2**62, *([in_list] if in_list else []), limit),
-            )
+            if in_list is None:
+                rows = yield Sql(of_all, (tenant, last, limit))
+            else:
+                rows = yield Sql(of_list, (tenant, in_list, last, limit))
             return [to_contact(row) for row in rows]
 
         return await self._db.read(plan)
@@ -178,12 +184,10 @@ class Contacts:
 
     async def members(self, tenant: str, list_id: str, after: int, limit: int) -> list[Contact]:
         """Those subscribed to a list, in the order of their places, after the place ``after``."""
-        columns = ", ".join(f"c.{field}" for field in FIELDS)
 
         def plan() -> Plan[list[Contact]]:
             rows = yield Sql(
-                f"SELECT {columns} FROM members m JOIN contacts c ON c.tenant = m.tenant AND c.id = m.contact"
-                " WHERE m.tenant = ? AND m.list = ? AND m.seq > ? AND m.status = 'subscribed'"
+                f"SELECT {MEMBERS} WHERE m.tenant = ? AND m.list = ? AND m.seq > ? AND m.status = 'subscribed'"
                 " ORDER BY m.seq LIMIT ?",
                 (tenant, list_id, after, limit),
             )

@@ -22,6 +22,8 @@ ATTEMPT_COLUMNS = (
     "request:b response:b"
 )
 ATTEMPT_FIELDS = names(ATTEMPT_COLUMNS).split(", ")
+# A mail that was put off is sent when it is tried again.
+SENT_ANEW = "ON CONFLICT (tenant, id) DO UPDATE SET sent_at = excluded.sent_at"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -44,6 +46,13 @@ class Settled(msgspec.Struct, frozen=True):
     stored: tuple[Prepared, ...] = ()
 
 
+class Due(msgspec.Struct, frozen=True):
+    """Lanes with what waits in them, and the version of the configuration of that moment."""
+
+    config: int
+    lanes: list[tuple[str, int, Kind]]
+
+
 class Claimed(msgspec.Struct, frozen=True):
     """What was taken, and the version of the configuration that held at that moment."""
 
@@ -55,25 +64,25 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def due(self) -> list[tuple[str, int, Kind]]:
+    async def due(self) -> Due:
         """Each lane that has something waiting, with the time and the kind of its earliest."""
 
-        def plan() -> Plan[list[Row]]:
+        def plan() -> Plan[Due]:
+            version = yield Sql("SELECT config FROM clock WHERE id = 1")
             # Hops from lane to lane along the index of what is due, however long each lane's queue is.
-            return (
-                yield Sql(
-                    "WITH RECURSIVE l(lane) AS ("
-                    " SELECT (SELECT MIN(lane) FROM deliveries WHERE next_at IS NOT NULL) UNION ALL"
-                    " SELECT (SELECT MIN(d.lane) FROM deliveries d WHERE d.next_at IS NOT NULL AND d.lane > l.lane)"
-                    " FROM l WHERE l.lane IS NOT NULL)"
-                    " SELECT l.lane, (SELECT MIN(d.next_at) FROM deliveries d"
-                    " WHERE d.lane = l.lane AND d.next_at IS NOT NULL), (SELECT d.kind FROM deliveries d"
-                    " WHERE d.lane = l.lane AND d.next_at IS NOT NULL ORDER BY d.next_at LIMIT 1)"
-                    " FROM l WHERE l.lane IS NOT NULL"
-                )
+            rows = yield Sql(
+                "WITH RECURSIVE l(lane) AS ("
+                " SELECT (SELECT MIN(lane) FROM deliveries WHERE next_at IS NOT NULL) UNION ALL"
+                " SELECT (SELECT MIN(d.lane) FROM deliveries d WHERE d.next_at IS NOT NULL AND d.lane > l.lane)"
+                " FROM l WHERE l.lane IS NOT NULL)"
+                " SELECT l.lane, (SELECT MIN(d.next_at) FROM deliveries d"
+                " WHERE d.lane = l.lane AND d.next_at IS NOT NULL), (SELECT d.kind FROM deliveries d"
+                " WHERE d.lane = l.lane AND d.next_at IS NOT NULL ORDER BY d.next_at LIMIT 1)"
+                " FROM l WHERE l.lane IS NOT NULL"
             )
+            return Due(cast("int", version[0][0]), cast("list[tuple[str, int, Kind]]", rows))
 
-        return cast("list[tuple[str, int, Kind]]", await self._db.read(plan))
+        return await self._db.read(plan)
 
     async def claim(self, wanted: Sequence[tuple[str, int]], owner: str, now: int) -> Claimed:
         """Take up to so many due deliveries of each lane, with their events.
@@ -96,7 +105,7 @@ class Deliveries:
             if mails:
                 columns = "tenant:t id:t campaign:t hook:t contact:t address:t sent_at:i depth:i flags:i"
                 yield Many(
-                    insert("messages", columns, "ON CONFLICT DO NOTHING"),
+                    insert("messages", columns, SENT_ANEW),
                     columns,
                     [
                         (d.tenant, d.id, d.campaign, d.hook, d.contact, d.address or "", now, d.depth, 0)
@@ -117,17 +126,22 @@ class Deliveries:
         """
 
         def plan() -> Plan[Settled]:
+            if any(s.follow_ups or s.change or s.disable_hook for s in batch):
+                # The clock's row first, as everywhere: two who take rows in one order cannot deadlock.
+                yield Sql("UPDATE clock SET seq = seq WHERE id = 1")
             rows = yield Many(
                 "UPDATE deliveries SET state = v.state, attempts = v.attempts, tries = v.tries,"
                 " next_at = v.next_at, owner = NULL, error = v.error, resume_state = v.resume_state,"
                 " resume_at = v.resume_at, updated_at = v.at FROM {v}"
                 " WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id"
-                " AND deliveries.owner = v.owner AND deliveries.attempts = v.attempts - 1"
+                " AND deliveries.owner = v.owner AND deliveries.attempts = v.was"
                 " RETURNING deliveries.id",
-                "tenant:t id:t owner:t state:t attempts:i tries:i next_at:i error:t resume_state:t resume_at:i at:i",
+                "tenant:t id:t owner:t was:i state:t attempts:i tries:i next_at:i error:t resume_state:t"
+                " resume_at:i at:i",
                 [
                     (
-                        s.delivery.tenant, s.delivery.id, s.delivery.owner, s.after.state, s.after.attempts,
+                        s.delivery.tenant, s.delivery.id, s.delivery.owner, s.delivery.attempts, s.after.state,
+                        s.after.attempts,
                         s.after.tries, s.after.next_at, s.after.error,
                         s.after.resume_state, s.after.resume_at, s.after.updated_at,
                     )
@@ -137,7 +151,7 @@ class Deliveries:
             ours = {row[0] for row in rows}
             kept = [s for s in batch if s.delivery.id in ours]
             if kept:
-                rows_of_attempts = [attempt_row(s.attempt) for s in kept]
+                rows_of_attempts = [attempt_row(s.attempt) for s in kept if s.attempt is not None]
                 yield Many(insert("attempts", ATTEMPT_COLUMNS), ATTEMPT_COLUMNS, rows_of_attempts)
             for s in kept:
                 if s.change is not None:
@@ -152,23 +166,27 @@ class Deliveries:
 
         return await self._db.run(plan)
 
-    async def heartbeat(self, epoch: str, now: int) -> None:
-        """Say that this process lives."""
+    async def heartbeat(self, epoch: str) -> None:
+        """Say that this process lives, by the database's clock, which is the same for all."""
 
         def plan() -> Plan[None]:
             yield Sql(
-                "INSERT INTO processes (epoch, started_at, heartbeat_at) VALUES (?, ?, ?)"
+                f"INSERT INTO processes (epoch, started_at, heartbeat_at)"
+                f" VALUES (?, {self._db.now}, {self._db.now})"
                 " ON CONFLICT (epoch) DO UPDATE SET heartbeat_at = excluded.heartbeat_at",
-                (epoch, now, now),
+                (epoch,),
             )
 
-        await self._db.run(plan)
+        await self._db.run(plan, vital=True)
 
-    async def take_over(self, epoch: str, dead_before: int, limit: int = 500) -> list[Delivery]:
-        """Make the open deliveries of dead processes ours, to be settled as crashed; empty when none are left."""
+    async def take_over(self, epoch: str, dead_after: int, limit: int = 500) -> list[Delivery]:
+        """Make open deliveries of processes whose heart has not beaten for so long ours, to be settled as crashed."""
 
         def plan() -> Plan[list[Delivery]]:
-            yield Sql("DELETE FROM processes WHERE heartbeat_at < ? AND epoch <> ?", (dead_before, epoch))
+            yield Sql(
+                f"DELETE FROM processes WHERE heartbeat_at < {self._db.now} - ? AND epoch <> ?",
+                (dead_after, epoch),
+            )
             rows = yield Sql(
                 "UPDATE deliveries SET owner = ? WHERE (tenant, id) IN (SELECT tenant, id FROM deliveries"
                 " WHERE owner IS NOT NULL AND owner <> ? AND owner NOT IN (SELECT epoch FROM processes)"
@@ -178,6 +196,15 @@ class Deliveries:
             return [to_delivery(row) for row in rows]
 
         return await self._db.run(plan)
+
+    async def owned(self, epoch: str) -> list[Delivery]:
+        """What this process holds, as the database knows it."""
+
+        def plan() -> Plan[list[Delivery]]:
+            rows = yield Sql(f"SELECT {COLUMNS} FROM deliveries WHERE owner = ?", (epoch,))
+            return [to_delivery(row) for row in rows]
+
+        return await self._db.read(plan)
 
     async def retire(self, epoch: str) -> None:
         """A process that has handed back all its work says good-bye."""
@@ -335,13 +362,14 @@ def _change_contact(tenant: str, change: ContactChange, now: int) -> Plan[None]:
 
 
 def disable_hook(tenant: str, hook: str, reason: str, now: int) -> Plan[None]:
+    """Switch a hook off, and hold what waits in its lane. The clock's row first: see ``settle``."""
+    yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
     yield Sql(
         "UPDATE hooks SET disabled_reason = ?, updated_at = ? WHERE tenant = ? AND id = ?",
         (reason, now, tenant, hook),
     )
     yield Sql(
         "UPDATE deliveries SET state = 'held', next_at = NULL, updated_at = ?"
-        " WHERE tenant = ? AND hook = ? AND next_at IS NOT NULL",
-        (now, tenant, hook),
+        " WHERE lane = ? AND next_at IS NOT NULL AND tenant = ? AND hook = ?",
+        (now, hook, tenant, hook),
     )
-    yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")

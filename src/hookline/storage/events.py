@@ -13,12 +13,12 @@ from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
 
 COLUMNS = names(EVENT_COLUMNS)
 FIELDS = COLUMNS.split(", ")
-_verdicts = msgspec.json.Decoder(tuple[Verdict, ...])
+decode_verdicts = msgspec.json.Decoder(tuple[Verdict, ...]).decode
 
 
 def to_event(row: Row) -> Event:
     values: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
-    values["verdicts"] = _verdicts.decode(values["verdicts"])
+    values["verdicts"] = decode_verdicts(values["verdicts"])
     return Event(**values)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from hookline.model import Hook, HookInput
 from hookline.storage.deliveries import disable_hook
-from hookline.storage.plans import Database, Plan, Row, Sql, one
+from hookline.storage.plans import TAKE_CLOCK, Database, Plan, Row, Sql, one
 from hookline.storage.sealing import Sealer
 
 COLUMNS = "tenant, id, seq, spec, secrets, disabled_reason, created_at, updated_at"
@@ -36,36 +36,66 @@ class Hooks:
         )
 
     async def put(self, hook: Hook) -> Hook:
-        """Store a new or changed hook; it counts for the next accepted event."""
-        secrets = self._sealer.seal(_encode(hook.secrets), f"hooks/{hook.tenant}/{hook.id}")
+        """Store a new hook; it counts for the next accepted event."""
 
         def plan() -> Plan[Hook]:
             rows = yield Sql("UPDATE clock SET seq = seq + 1, config = config + 1 WHERE id = 1 RETURNING seq")
-            seq = hook.seq or cast("int", rows[0][0])
+            stored = msgspec.structs.replace(hook, seq=cast("int", rows[0][0]))
             yield Sql(
-                f"INSERT INTO hooks ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (tenant, id) DO UPDATE SET spec = excluded.spec, secrets = excluded.secrets,"
-                " disabled_reason = excluded.disabled_reason, updated_at = excluded.updated_at",
+                f"INSERT INTO hooks ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    hook.tenant, hook.id, seq, _encode(hook.spec), secrets, hook.disabled_reason,
-                    hook.created_at, hook.updated_at,
+                    stored.tenant, stored.id, stored.seq, _encode(stored.spec), self._sealed(stored),
+                    stored.disabled_reason, stored.created_at, stored.updated_at,
                 ),
             )  # fmt: skip
-            return msgspec.structs.replace(hook, seq=seq)
+            return stored
 
         return await self._db.run(plan)
 
+    async def change(self, before: Hook, after: Hook) -> Hook | None:
+        """Store a changed hook; it counts for the next accepted event.
+
+        ``None``, and nothing is changed, when the stored hook is not ``before`` any more: somebody else
+        changed or deleted it, or Hookline switched it off.
+        """
+        # No two versions of a hook are of one moment.
+        stored = msgspec.structs.replace(after, updated_at=max(after.updated_at, before.updated_at + 1))
+
+        def plan() -> Plan[Hook | None]:
+            yield TAKE_CLOCK
+            rows = yield Sql(
+                "UPDATE hooks SET spec = ?, secrets = ?, disabled_reason = ?, updated_at = ?"
+                " WHERE tenant = ? AND id = ? AND updated_at = ? AND COALESCE(disabled_reason, '') = ?"
+                " RETURNING id",
+                (
+                    _encode(stored.spec), self._sealed(stored), stored.disabled_reason, stored.updated_at,
+                    before.tenant, before.id, before.updated_at, before.disabled_reason or "",
+                ),
+            )  # fmt: skip
+            if not rows:
+                return None
+            yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
+            return stored
+
+        return await self._db.run(plan)
+
+    def _sealed(self, hook: Hook) -> bytes:
+        return self._sealer.seal(_encode(hook.secrets), f"hooks/{hook.tenant}/{hook.id}")
+
     async def delete(self, tenant: str, hook: str, now: int) -> bool:
-        """Remove a hook and cancel what it still owes; false when there was none."""
+        """Remove a hook and cancel what it still owes and what was held; false when there was none."""
+        # Its deliveries are found by its lane, which bears its name: its index has only those that wait.
+        cancel = (
+            "UPDATE deliveries SET state = 'cancelled', next_at = NULL, error = 'cancelled', updated_at = ?"
+            " WHERE tenant = ? AND lane = ? AND "
+        )
 
         def plan() -> Plan[bool]:
-            rows = yield Sql("DELETE FROM hooks WHERE tenant = ? AND id = ? RETURNING id", (tenant, hook))
-            yield Sql(
-                "UPDATE deliveries SET state = 'cancelled', next_at = NULL, error = 'cancelled', updated_at = ?"
-                " WHERE tenant = ? AND hook = ? AND next_at IS NOT NULL",
-                (now, tenant, hook),
-            )
             yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
+            rows = yield Sql("DELETE FROM hooks WHERE tenant = ? AND id = ? RETURNING id", (tenant, hook))
+            if rows:
+                yield Sql(cancel + "next_at IS NOT NULL", (now, tenant, hook))
+                yield Sql(cancel + "state = 'held'", (now, tenant, hook))
             return bool(rows)
 
         return await self._db.run(plan)
@@ -74,6 +104,7 @@ class Hooks:
         """Switch a hook off: what it owes is held, later events get the verdict ``disabled``."""
 
         def plan() -> Plan[None]:
+            yield TAKE_CLOCK
             yield from disable_hook(tenant, hook, reason, now)
 
         await self._db.run(plan)

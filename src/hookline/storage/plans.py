@@ -44,14 +44,19 @@ class StorageUnavailable(Exception):
 class Database(Protocol):
     """What the two drivers have in common.
 
-    Dialect holes: ``skip_locked`` is what follows a claiming SELECT, ``blob`` the type of bytes.
+    Dialect holes: ``skip_locked`` is what follows a claiming SELECT, ``now`` the database's own clock in
+    microseconds.
     """
 
     dialect: str
     skip_locked: str
+    now: str
 
-    async def run(self, plan: Callable[[], Plan[T]]) -> T:
-        """Run a writing plan in one transaction; what it raises rolls it back and comes out here."""
+    async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False) -> T:
+        """Run a writing plan in one transaction; what it raises rolls it back and comes out here.
+
+        What is ``vital`` does not queue behind the rest.
+        """
         ...
 
     async def read(self, plan: Callable[[], Plan[T]]) -> T:
@@ -59,6 +64,11 @@ class Database(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+# The row that orders everything. Plans that change many deliveries take it before any other row, as those
+# that accept do, so that no two of them can wait for each other.
+TAKE_CLOCK = Sql("UPDATE clock SET seq = seq WHERE id = 1")
 
 
 def one(rows: list[Row]) -> Row | None:

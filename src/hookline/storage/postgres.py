@@ -27,6 +27,10 @@ AWAY = (
     asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.exceptions.DeadlockDetectedError,
     asyncpg.exceptions.SerializationError,
+    asyncpg.exceptions.ReadOnlySQLTransactionError,
+    asyncpg.exceptions.InvalidAuthorizationSpecificationError,
+    asyncpg.exceptions.InvalidCatalogNameError,
+    asyncpg.exceptions.PostgresSystemError,
 )
 
 
@@ -73,31 +77,38 @@ class PostgresDatabase:
 
     dialect = "postgres"
     skip_locked = "FOR UPDATE SKIP LOCKED"
+    now = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
     def __init__(self, url: str, connections: int = 8) -> None:
         self._url = url
         self._connections = connections
         self._pool: asyncpg.Pool | None = None
+        self._vital: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
 
     async def _open(self) -> asyncpg.Pool:
         async with self._opening:
             if self._pool is None:
+                self._vital = await asyncpg.create_pool(
+                    self._url, min_size=0, max_size=1, timeout=5, command_timeout=10
+                )
                 self._pool = await asyncpg.create_pool(
                     self._url, min_size=0, max_size=self._connections, timeout=5, command_timeout=60
                 )
             return self._pool
 
-    async def run(self, plan: Callable[[], Plan[T]]) -> T:
-        return await self._transact(plan, readonly=False)
+    async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False) -> T:
+        return await self._transact(plan, readonly=False, vital=vital)
 
     async def read(self, plan: Callable[[], Plan[T]]) -> T:
         return await self._transact(plan, readonly=True)
 
-    async def _transact(self, plan: Callable[[], Plan[T]], *, readonly: bool) -> T:
+    async def _transact(self, plan: Callable[[], Plan[T]], *, readonly: bool, vital: bool = False) -> T:
         isolation: Isolation = "repeatable_read" if readonly else "read_committed"
         try:
             pool = self._pool or await self._open()
+            if vital and self._vital is not None:
+                pool = self._vital
             async with (
                 pool.acquire(timeout=5) as connection,
                 connection.transaction(isolation=isolation, readonly=readonly),
@@ -107,5 +118,6 @@ class PostgresDatabase:
             raise StorageUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
 
     async def close(self) -> None:
-        if self._pool is not None:
-            await self._pool.close()
+        for pool in (self._pool, self._vital):
+            if pool is not None:
+                await pool.close()

@@ -11,14 +11,16 @@ from hookline.model import Delivery, Event, Replay, ReplayInput
 from hookline.rules.matching import matches
 from hookline.storage.accepting import DELIVERY_COLUMNS, INSERT_DELIVERIES, delivery_row
 from hookline.storage.deliveries import to_delivery
-from hookline.storage.events import COLUMNS as EVENT_COLUMNS
-from hookline.storage.events import find_events, to_event
-from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
+from hookline.storage.events import decode_verdicts
+from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Row, Sql, Value, one
 
 COLUMNS = "tenant, id, seq, spec, state, cursor, until_seq, total, done, created_at, finished_at"
 FIELDS = COLUMNS.split(", ")
-CHUNK = 500
+CHUNK = 1000  # how many old deliveries, and how many events, are looked at in one commit
+LAST = 2**62
 Renew = Callable[[Event, Delivery | None], Delivery]
+# All of an event but what its publisher sent: a delivery finds that when it is claimed.
+SLIM = "tenant, id, seq, type, source, time, accepted_at, depth, verdicts"
 
 
 class Replays:
@@ -26,12 +28,16 @@ class Replays:
         self._db = database
 
     async def start(self, replay: Replay) -> Replay:
-        """Store a replay of what there is at this moment, with how many deliveries it will make."""
+        """Store a replay of what there is at this moment, with how many deliveries it will make.
+
+        They are counted before it is stored, so that a long count keeps nobody waiting: what comes in between
+        is replayed, too, and not part of the total.
+        """
+        total = await self.count(replay)
 
         def plan() -> Plan[Replay]:
             clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
             seq = cast("int", clock[0][0])
-            total = yield from _count(replay, seq)
             stored = msgspec.structs.replace(replay, seq=seq, until_seq=seq, total=total)
             yield Sql(
                 f"INSERT INTO replays ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -48,38 +54,49 @@ class Replays:
         """How many deliveries it would make now."""
 
         def plan() -> Plan[int]:
-            return (yield from _count(replay, 2**62))
+            total = yield from _count_old(replay)
+            cursor = 0
+            while "disabled" in replay.spec.states and cursor < LAST:
+                events, cursor = yield from _missed(replay, cursor, LAST)
+                total += len(events)
+            return total
 
         return await self._db.read(plan)
 
     async def step(self, replay: Replay, renew: Renew, now: int) -> Replay:
         """Make the next deliveries and move the cursor, in one commit; the replay as it then is.
 
-        A replay that was stopped, or that another process has moved on, stays as it is stored.
+        ``renew`` is handed events without their ``data``. A replay that was stopped, or that another process
+        has moved on, stays as it is stored.
         """
 
         def plan() -> Plan[Replay]:
-            row = one((yield Sql(_select(), (replay.tenant, replay.id))))
-            stored = _to_replay(row) if row else replay
-            if stored.state != "running" or stored.cursor != replay.cursor:
-                return stored
+            yield TAKE_CLOCK  # two replays of one hook go one after another, and each sees what the other made
+            ours = yield Sql(
+                "UPDATE replays SET cursor = cursor WHERE tenant = ? AND id = ? AND state = 'running'"
+                f" AND cursor = ? RETURNING {COLUMNS}",
+                (replay.tenant, replay.id, replay.cursor),
+            )
+            if not ours:
+                row = one((yield Sql(_select(), (replay.tenant, replay.id))))
+                return _to_replay(row) if row else replay
+            stored = _to_replay(ours[0])
             found, cursor = yield from _next(stored)
-            made = [renew(event, old) for event, old in found]
+            owed = yield from _release(found, now)
+            if owed:
+                yield from _store([renew(event, old) for event, old in owed])
             finished = cursor >= stored.until_seq
             after = msgspec.structs.replace(
                 stored,
                 cursor=cursor,
-                done=stored.done + len(made),
+                done=stored.done + len(owed),
                 state="finished" if finished else "running",
                 finished_at=now if finished else None,
             )
-            moved = yield Sql(
-                "UPDATE replays SET cursor = ?, done = ?, state = ?, finished_at = ?"
-                " WHERE tenant = ? AND id = ? AND state = 'running' AND cursor = ? RETURNING id",
-                (cursor, after.done, after.state, after.finished_at, after.tenant, after.id, stored.cursor),
+            yield Sql(
+                "UPDATE replays SET cursor = ?, done = ?, state = ?, finished_at = ? WHERE tenant = ? AND id = ?",
+                (cursor, after.done, after.state, after.finished_at, after.tenant, after.id),
             )
-            if moved and made:
-                yield from _store(made, [old for _, old in found if old is not None], now)
             return after
 
         return await self._db.run(plan)
@@ -147,81 +164,139 @@ def _to_replay(row: Row) -> Replay:
     return Replay(**(values | {"spec": kept.spec, "since": kept.since, "until": kept.until}))
 
 
-def _deliveries_where(replay: Replay, after: int, until: int) -> tuple[str, list[Value]]:
-    """The old deliveries that are meant. One that was born of a replay counts like any other."""
+def _within(replay: Replay, column: str) -> tuple[str, list[Value]]:
+    """A clause for the replay's time, and its arguments."""
+    bounds = ((f" AND {column} >= ?", replay.since), (f" AND {column} < ?", replay.until))
+    wanted = [(text, value) for text, value in bounds if value is not None]
+    return "".join(text for text, _ in wanted), [value for _, value in wanted]
+
+
+def _old(replay: Replay) -> tuple[str, list[Value]]:
+    """Which old deliveries are meant. One that was born of a replay counts like any other."""
     states = [state for state in replay.spec.states if state != "disabled"]
-    where = "d.tenant = ? AND d.hook = ? AND d.seq > ? AND d.seq <= ?"
-    args: list[Value] = [replay.tenant, replay.spec.hook, after, until]
-    where += f" AND d.state IN ({', '.join('?' for _ in states) or 'NULL'})"
-    args += states
-    for text, value in (("d.created_at >= ?", replay.since), ("d.created_at < ?", replay.until)):
-        if value is not None:
-            where += f" AND {text}"
-            args.append(value)
-    return where, args
+    time, args = _within(replay, "d.created_at")
+    where = f"d.tenant = ? AND d.hook = ? AND d.state IN ({', '.join('?' for _ in states) or 'NULL'}){time}"
+    return where, [replay.tenant, replay.spec.hook, *states, *args]
 
 
-def _events_where(replay: Replay, after: int, until: int) -> tuple[str, list[Value]]:
-    where, args = "tenant = ? AND seq > ? AND seq <= ?", cast("list[Value]", [replay.tenant, after, until])
-    for text, value in (("accepted_at >= ?", replay.since), ("accepted_at < ?", replay.until)):
-        if value is not None:
-            where += f" AND {text}"
-            args.append(value)
-    return where, args
-
-
-def _wanted(replay: Replay, event: Event) -> bool:
+def _wanted(replay: Replay, event_type: str) -> bool:
     types = replay.spec.types
-    return not types or any(matches(pattern, event.type) for pattern in types)
+    return not types or any(matches(pattern, event_type) for pattern in types)
 
 
-def _missed(replay: Replay, event: Event) -> bool:
-    """Whether the hook did not act on this event because it was disabled."""
-    return any(v.hook == replay.spec.hook and v.verdict == "disabled" for v in event.verdicts)
+def _count_old(replay: Replay) -> Plan[int]:
+    where, args = _old(replay)
+    rows = yield Sql(
+        "SELECT e.type, COUNT(*) FROM deliveries d JOIN events e ON e.tenant = d.tenant AND e.id = d.event"
+        f" WHERE {where} GROUP BY e.type",
+        args,
+    )
+    counts = cast("list[tuple[str, int]]", rows)
+    return sum(count for event_type, count in counts if _wanted(replay, event_type))
+
+
+def _next_old(replay: Replay) -> Plan[tuple[list[tuple[Event, Delivery]], int]]:
+    """Old deliveries that are meant, with their events, among the hook's next; and where these end."""
+    span = (replay.tenant, replay.spec.hook, replay.cursor, replay.until_seq)
+    rows = yield Sql(
+        "SELECT COUNT(*), MAX(seq) FROM (SELECT seq FROM deliveries"
+        " WHERE tenant = ? AND hook = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?) AS n",
+        (*span, CHUNK),
+    )
+    count, last = cast("tuple[int, int | None]", rows[0])
+    end = replay.until_seq if last is None or count < CHUNK else last
+    where, args = _old(replay)
+    columns = ", ".join(f"d.{column.partition(':')[0]}" for column in DELIVERY_COLUMNS.split())
+    rows = yield Sql(
+        f"SELECT {columns} FROM deliveries d WHERE {where} AND d.seq > ? AND d.seq <= ? ORDER BY d.seq",
+        (*args, replay.cursor, end),
+    )
+    old = [to_delivery(row) for row in rows]
+    named = sorted({(replay.tenant, d.event) for d in old if d.event is not None})
+    events: dict[str, Event] = {}
+    if named:
+        slim = ", ".join(f"e.{field}" for field in SLIM.split(", "))
+        rows = yield Many(
+            f"SELECT {slim} FROM events e, {{v}} WHERE e.tenant = v.tenant AND e.id = v.id",
+            "tenant:t id:t",
+            named,
+        )
+        events = {event.id: event for event in map(_to_slim, rows)}
+    pairs = [(events[d.event], d) for d in old if d.event in events]
+    return [(event, d) for event, d in pairs if _wanted(replay, event.type)], end
+
+
+def _missed(replay: Replay, cursor: int, until: int) -> Plan[tuple[list[Event], int]]:
+    """Among the next events those that the hook missed, being disabled; and where these end.
+
+    One that the hook has a delivery of, by an earlier replay, is missed no more.
+    """
+    time, args = _within(replay, "accepted_at")
+    rows = yield Sql(
+        f"SELECT {SLIM} FROM events WHERE tenant = ? AND seq > ? AND seq <= ?{time} ORDER BY seq LIMIT ?",
+        (replay.tenant, cursor, until, *args, CHUNK),
+    )
+    events = [_to_slim(row) for row in rows]
+    end = events[-1].seq if len(events) == CHUNK else until
+    hook = replay.spec.hook
+    missed = [
+        event
+        for event in events
+        if any(v.hook == hook and v.verdict == "disabled" for v in event.verdicts)
+        and _wanted(replay, event.type)
+    ]
+    if not missed:
+        return [], end
+    rows = yield Many(
+        "SELECT d.event FROM deliveries d, {v}"
+        " WHERE d.tenant = v.tenant AND d.event = v.event AND d.hook = v.hook",
+        "tenant:t event:t hook:t",
+        [(event.tenant, event.id, hook) for event in missed],
+    )
+    known = {row[0] for row in rows}
+    return [event for event in missed if event.id not in known], end
+
+
+def _to_slim(row: Row) -> Event:
+    values: dict[str, Any] = dict(zip(SLIM.split(", "), row, strict=True))
+    return Event(**(values | {"verdicts": decode_verdicts(values["verdicts"])}))
 
 
 def _next(replay: Replay) -> Plan[tuple[list[tuple[Event, Delivery | None]], int]]:
     """What the next chunk of the sequence holds, in its order, and where the chunk ends."""
     found: list[tuple[int, Event, Delivery | None]] = []
-    ends: list[int] = []
-    where, args = _deliveries_where(replay, replay.cursor, replay.until_seq)
-    columns = ", ".join(f"d.{column.partition(':')[0]}" for column in DELIVERY_COLUMNS.split())
-    rows = yield Sql(
-        f"SELECT {columns} FROM deliveries d WHERE {where} ORDER BY d.seq LIMIT ?", (*args, CHUNK)
-    )
-    old = [to_delivery(row) for row in rows]
-    ends.append(old[-1].seq if len(old) == CHUNK else replay.until_seq)
-    events: list[Event] = []
+    cursor = replay.until_seq
+    if any(state != "disabled" for state in replay.spec.states):
+        old, cursor = yield from _next_old(replay)
+        found += [(delivery.seq, event, delivery) for event, delivery in old]
     if "disabled" in replay.spec.states:
-        where, args = _events_where(replay, replay.cursor, replay.until_seq)
-        rows = yield Sql(
-            f"SELECT {EVENT_COLUMNS} FROM events WHERE {where} ORDER BY seq LIMIT ?", (*args, CHUNK)
-        )
-        events = [to_event(row) for row in rows]
-        ends.append(events[-1].seq if len(events) == CHUNK else replay.until_seq)
-    cursor = min(ends)
-    known = yield from find_events(sorted({(replay.tenant, d.event) for d in old if d.event is not None}))
-    for delivery in old:
-        event = known.get((replay.tenant, delivery.event or ""))
-        if delivery.seq <= cursor and event is not None and _wanted(replay, event):
-            found.append((delivery.seq, event, delivery))
-    for event in events:
-        if event.seq <= cursor and _missed(replay, event) and _wanted(replay, event):
-            found.append((event.seq, event, None))
+        # No further than the old deliveries go: one chunk has one end.
+        events, end = yield from _missed(replay, replay.cursor, cursor)
+        found = [item for item in found if item[0] <= end] + [(event.seq, event, None) for event in events]
+        cursor = end
     found.sort(key=lambda item: item[0])
     return [(event, delivery) for _, event, delivery in found], cursor
 
 
-def _count(replay: Replay, until: int) -> Plan[int]:
-    total, walking = 0, msgspec.structs.replace(replay, cursor=0, until_seq=until)
-    while walking.cursor < until:
-        found, cursor = yield from _next(walking)
-        total += len(found)
-        walking = msgspec.structs.replace(walking, cursor=cursor)
-    return total
+def _release(
+    found: list[tuple[Event, Delivery | None]], now: int
+) -> Plan[list[tuple[Event, Delivery | None]]]:
+    """Cancel what is held: the new delivery stands for it. What is held no more is left out."""
+    held = [(old.tenant, old.id, now) for _, old in found if old is not None and old.state == "held"]
+    if not held:
+        return found
+    rows = yield Many(
+        "UPDATE deliveries SET state = 'cancelled', error = 'cancelled', updated_at = v.at FROM {v}"
+        " WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id AND deliveries.state = 'held'"
+        " RETURNING deliveries.id",
+        "tenant:t id:t at:i",
+        held,
+    )
+    released = {row[0] for row in rows}
+    return [pair for pair in found if pair[1] is None or pair[1].state != "held" or pair[1].id in released]
 
 
-def _store(made: list[Delivery], old: list[Delivery], now: int) -> Plan[None]:
+def _store(made: list[Delivery]) -> Plan[None]:
     rows = yield Sql("UPDATE clock SET seq = seq + ? WHERE id = 1 RETURNING seq", (len(made),))
     first = cast("int", rows[0][0]) - len(made) + 1
     yield Many(
@@ -229,11 +304,3 @@ def _store(made: list[Delivery], old: list[Delivery], now: int) -> Plan[None]:
         DELIVERY_COLUMNS,
         [delivery_row(msgspec.structs.replace(d, seq=first + place)) for place, d in enumerate(made)],
     )
-    held = [(d.tenant, d.id, now) for d in old if d.state == "held"]
-    if held:  # what was held is owed no more: the new delivery stands for it
-        yield Many(
-            "UPDATE deliveries SET state = 'cancelled', error = 'cancelled', updated_at = v.at FROM {v}"
-            " WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id AND deliveries.state = 'held'",
-            "tenant:t id:t at:i",
-            held,
-        )

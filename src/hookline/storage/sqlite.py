@@ -78,6 +78,7 @@ class SqliteDatabase:
 
     dialect = "sqlite"
     skip_locked = ""
+    now = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
 
     def __init__(self, path: Path, readers: int = 4) -> None:
         self._path = path
@@ -109,7 +110,7 @@ class SqliteDatabase:
             connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection
 
-    async def run(self, plan: Callable[[], Plan[T]]) -> T:
+    async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._jobs.append(_Job(plan, future))
         if self._pump is None or self._pump.done():
@@ -131,8 +132,8 @@ class SqliteDatabase:
                 return _drive(connection, plan())
             finally:
                 connection.execute("ROLLBACK")
-        except sqlite3.OperationalError as error:
-            raise StorageUnavailable(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            raise _translate(error) from error
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
@@ -183,7 +184,10 @@ class SqliteDatabase:
         # A passive checkpointer lets the WAL grow without end under load; the writer waits for it instead.
         with contextlib.suppress(OSError, sqlite3.Error):
             if os.stat(f"{self._path}-wal").st_size > WAL_PAGES * 4096:  # noqa: PTH116
+                # Readers overlap: without patience for them it would never come to an end.
+                self._writer.execute("PRAGMA busy_timeout=5000").fetchall()
                 self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+                self._writer.execute("PRAGMA busy_timeout=0").fetchall()
 
     async def close(self) -> None:
         while self._pump is not None and not self._pump.done():
@@ -195,7 +199,8 @@ class SqliteDatabase:
 
 
 def _translate(error: BaseException) -> BaseException:
-    if isinstance(error, sqlite3.OperationalError):
+    ours = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.InterfaceError)
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, ours):
         away = StorageUnavailable(str(error))
         away.__cause__ = error
         return away

@@ -64,12 +64,13 @@ class Accepted(Struct, frozen=True):
 class Settlement(Struct, frozen=True):
     """The end of one attempt. It holds only while ``delivery.owner`` still owns the delivery.
 
-    ``delivery`` is as it was claimed, ``after`` as it is to be; ``follow_ups`` are stored with it.
+    ``delivery`` is as it was claimed, ``after`` as it is to be; ``follow_ups`` are stored with it. There is
+    no ``attempt`` where nothing was tried.
     """
 
     delivery: Delivery
     after: Delivery
-    attempt: Attempt
+    attempt: Attempt | None = None
     follow_ups: Unit | None = None
     change: ContactChange | None = None
     disable_hook: str | None = None

@@ -52,7 +52,9 @@ class Stage(Struct, frozen=True):
     async def pass_time(self, until: int, notice: Notice) -> None:
         """Let time pass up to ``until``, pausing at every moment at which something falls due."""
         while (now := self.clock.now()) < until:
-            due = [lane[1] for lane in await self.app.services.storage.deliveries.due() if lane[1] > now]
+            due = [
+                lane[1] for lane in (await self.app.services.storage.deliveries.due()).lanes if lane[1] > now
+            ]
             self.clock.advance(min([*due, until]) - now)
             await self.work()
             await notice()

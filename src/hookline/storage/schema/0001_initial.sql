@@ -68,6 +68,8 @@ CREATE TABLE events (
   PRIMARY KEY (tenant, id)
 );
 CREATE UNIQUE INDEX events_seq ON events (tenant, seq);
+-- Few sources, so it grows at few places; without it a quiet source is looked for among all events.
+CREATE INDEX events_source ON events (tenant, source, seq);
 CREATE INDEX events_type ON events (tenant, type, seq);
 CREATE INDEX events_subject ON events (tenant, subject, seq) WHERE subject IS NOT NULL;
 CREATE INDEX events_campaign ON events (tenant, campaign, seq) WHERE campaign IS NOT NULL;
@@ -120,7 +122,15 @@ CREATE INDEX deliveries_due ON deliveries (lane, next_at) WHERE next_at IS NOT N
 CREATE INDEX deliveries_held ON deliveries (owner) WHERE owner IS NOT NULL;
 CREATE INDEX deliveries_event ON deliveries (tenant, event) WHERE event IS NOT NULL;
 CREATE INDEX deliveries_hook ON deliveries (tenant, hook, seq) WHERE hook IS NOT NULL;
-CREATE INDEX deliveries_campaign ON deliveries (tenant, campaign, state) WHERE campaign IS NOT NULL;
+CREATE INDEX deliveries_campaign ON deliveries (tenant, campaign, seq) WHERE campaign IS NOT NULL;
+-- Whether a campaign is over; the list of states is written as its query writes it, or SQLite looks past it.
+CREATE INDEX deliveries_live ON deliveries (tenant, campaign)
+  WHERE campaign IS NOT NULL AND state IN ('waiting', 'queued', 'sending');
+-- The states worth looking for. Every index is a write: a webhook that is born leased and succeeds has no
+-- entry in this one, and those that succeeded are found quickly by walking the sequence, being most.
+-- OR and not IN, because SQLite finds `state = 'held'` in the one and not in the other.
+CREATE INDEX deliveries_state ON deliveries (tenant, state, seq)
+  WHERE state = 'waiting' OR state = 'queued' OR state = 'failed' OR state = 'cancelled' OR state = 'held';
 -- Nobody gets a campaign twice, whatever crashes.
 CREATE UNIQUE INDEX deliveries_recipient ON deliveries (tenant, campaign, address)
   WHERE campaign IS NOT NULL AND hook IS NULL;
@@ -165,7 +175,7 @@ CREATE TABLE limits (
   subject TEXT NOT NULL,
   delivery TEXT NOT NULL,
   at BIGINT NOT NULL,
-  PRIMARY KEY (tenant, hook, subject, delivery)
+  PRIMARY KEY (tenant, hook, subject, at, delivery)
 );
 
 CREATE TABLE contacts (
@@ -219,6 +229,7 @@ CREATE TABLE suppressions (
   created_at BIGINT NOT NULL,
   PRIMARY KEY (tenant, address, reason, list)
 );
+CREATE INDEX suppressions_seq ON suppressions (tenant, seq);
 
 CREATE TABLE campaigns (
   tenant TEXT NOT NULL,
@@ -249,7 +260,7 @@ CREATE TABLE messages (
   flags BIGINT NOT NULL,
   PRIMARY KEY (tenant, id)
 );
-CREATE INDEX messages_campaign ON messages (tenant, campaign) WHERE campaign IS NOT NULL;
+CREATE INDEX messages_campaign ON messages (tenant, campaign, id) WHERE campaign IS NOT NULL;
 
 -- Counted in the same commit as the events that they count. scope is a campaign's id.
 CREATE TABLE counters (

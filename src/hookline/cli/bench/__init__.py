@@ -1,0 +1,126 @@
+"""``hookline bench``: how fast this machine is, with a receiver and a load generator of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+import uvloop
+
+from hookline.cli.common import Mistake, mistakes
+
+if TYPE_CHECKING:
+    from hookline.cli.bench.plan import Options
+
+LOST = 1
+
+
+class Part(StrEnum):
+    """What is measured: the most there is, at loads that are offered, beside receivers that are ill."""
+
+    PEAK = "peak"
+    LOADS = "loads"
+    FAIRNESS = "fairness"
+
+
+def bench(
+    *,
+    database: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="postgresql://…, a database for nothing else: what is measured stays in it. Without it, SQLite.",
+        ),
+    ] = "",
+    processes: Annotated[
+        int, typer.Option(min=1, max=16, help="How many serve; more than one on PostgreSQL.")
+    ] = 1,
+    receivers: Annotated[
+        str,
+        typer.Option(
+            metavar="KINDS",
+            help="The receivers that are ill in the part fairness, with commas: slow, failing, hanging; or fast.",
+        ),
+    ] = "failing,hanging",
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=300, help="How long events are published in each row.")
+    ] = 5.0,
+    connections: Annotated[int, typer.Option(min=1, max=1000, help="Publishers at once.")] = 64,
+    pipeline: Annotated[
+        int, typer.Option(min=1, max=64, help="Requests that each has under way on its connection.")
+    ] = 1,
+    only: Annotated[
+        list[Part] | None, typer.Option(help="A part to measure; may be repeated. Default: all.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A few seconds in all: to see that it works.")
+    ] = False,
+    json: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="Write the figures to a file; - prints them instead of the table."),
+    ] = "",
+) -> int:
+    """Measure accepting, delivering and recording on this machine. Exit code 1 when anything was lost.
+
+    It starts an empty Hookline, a receiver and a load generator, each in its own process, and ends them.
+    """
+    from hookline.cli.bench.plan import Options
+
+    options = Options(
+        database=database,
+        processes=processes,
+        ill=_ill(receivers),
+        seconds=seconds,
+        connections=connections,
+        pipeline=pipeline,
+        parts=tuple(only or Part),
+        quick=quick,
+    )
+    if database and not database.startswith(("postgresql://", "postgres://")):
+        raise Mistake("--database is postgresql://user:password@host/name; leave it out for SQLite")
+    if processes > 1 and not database:
+        raise Mistake("with SQLite one process owns the data: --processes needs --database postgresql://…")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_bench(options, json))
+
+
+def _ill(receivers: str) -> tuple[str, ...]:
+    from hookline.cli.bench.receiver import MANNERS
+
+    named = tuple(dict.fromkeys(name.strip() for name in receivers.split(",")))
+    for name in named:
+        if name not in MANNERS:
+            raise Mistake(f"there is no receiver {name!r}; there are {', '.join(MANNERS)}")
+    return tuple(name for name in named if name != "fast")
+
+
+async def _bench(options: Options, json: str) -> int:
+    from hookline.cli.bench import report
+    from hookline.cli.bench.run import measure
+
+    _end_on_sigterm()
+    with report.progress() as say:
+        found = await measure(options, say)
+    figures = msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
+    if json == "-":
+        print(figures.decode(), end="", flush=True)
+    else:
+        report.show(found)
+        if json:
+            with mistakes():
+                await asyncio.to_thread(Path(json).write_bytes, figures)
+    return 0 if found.nothing_lost else LOST
+
+
+def _end_on_sigterm() -> None:
+    """What was started is ended then, too, as it is on Ctrl-C."""
+    task = asyncio.current_task()
+    if task is not None:
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

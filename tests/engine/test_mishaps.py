@@ -1,0 +1,131 @@
+"""What goes wrong inside: nothing is stuck, lost, or done because something else failed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.engine import Engine
+from support.mailserver import MailServer
+from support.receiver import Receiver
+
+from hookline.dispatch.lanes import CONCURRENCY, READY
+from hookline.model import DAY, MINUTE, SECOND, EventDraft
+from hookline.rules.times import format_time
+
+
+PAID = EventDraft(type="order.paid", source="shop", data=b'{"n": 1}')
+
+
+def webhook(url: str, **fields: object) -> dict[str, object]:
+    return {"on": ["order.*"], "do": {"kind": "webhook", "url": url}} | fields
+
+
+async def test_a_retry_after_of_another_aeon_is_no_retry_after(engine: Engine, receiver: Receiver) -> None:
+    receiver.answers = [503]
+    receiver.headers = {"retry-after": "Mon, 1 Jan 99999999999999999999 00:00:00 GMT"}
+    await engine.hook(webhook(receiver.url))
+    await engine.publish("order.paid")
+    await engine.run()
+    assert [(d.state, d.attempts) for d in await engine.deliveries()] == [("waiting", 1)]
+
+
+async def test_what_a_receiver_says_cannot_spoil_its_neighbours_settlement(
+    engine: Engine, receiver: Receiver
+) -> None:
+    receiver.body, receiver.answers = b"no\0pe", [404] * 5
+    await engine.hook({"on": ["order.*"], "do": {"kind": "slack", "url": receiver.url}})
+    for _ in range(5):
+        await engine.publish("order.paid")
+    await engine.run()
+    assert {d.state for d in await engine.deliveries()} == {"failed"}
+    (attempt,) = await engine.attempts((await engine.deliveries())[0])
+    assert "no\ufffdpe" in attempt.detail
+
+
+async def test_events_that_cannot_be_read_give_back_the_places_of_the_others(
+    engine: Engine, receiver: Receiver
+) -> None:
+    await engine.hook(webhook(receiver.url, **{"if": "event.data.n >= 0"}))
+    unreadable = EventDraft(type="order.paid", source="shop", data=b'{"n": 0.' + b"1" * 600 + b"}")
+    for _ in range(3):
+        with pytest.raises(ValueError, match="number"):
+            await engine.intake.accept("default", [PAID] * 150 + [unreadable])
+    for _ in range(CONCURRENCY + READY):
+        await engine.publish("order.paid", {"n": 1})
+    assert {d.state for d in await engine.deliveries()} <= {"sending", "succeeded"}, "born with a place"
+    await engine.run()
+    assert len(receiver.got) == CONCURRENCY + READY
+
+
+async def test_what_is_held_ready_waits_while_the_receiver_asks_for_patience(
+    engine: Engine, receiver: Receiver
+) -> None:
+    receiver.answers, receiver.headers = [429] * CONCURRENCY, {"retry-after": "999999999"}
+    await engine.hook(webhook(receiver.url))
+    await engine.intake.accept("default", [PAID] * (CONCURRENCY + 50))
+    await engine.run()
+    assert len(receiver.got) == CONCURRENCY
+    engine.clock.advance(DAY - MINUTE)
+    await engine.run()
+    assert len(receiver.got) == CONCURRENCY
+    engine.clock.advance(2 * MINUTE)
+    await engine.run()
+    assert len(receiver.got) == 2 * CONCURRENCY + 50, "a day is the longest that anybody is waited for"
+
+
+async def test_a_changed_hook_ends_its_pause(engine: Engine, receiver: Receiver) -> None:
+    receiver.answers, receiver.headers = [429], {"retry-after": "3600"}
+    hook = await engine.hook(webhook(receiver.url))
+    await engine.publish("order.first")
+    await engine.run()
+    await engine.publish("order.second")
+    await engine.storage.hooks.change(hook, hook)
+    await engine.dispatcher.claim()
+    await engine.run()
+    assert [got.json["type"] for got in receiver.got] == ["order.first", "order.second"]
+
+
+async def test_what_was_ready_when_its_hook_was_switched_off_is_held_and_was_not_tried(
+    engine: Engine, receiver: Receiver
+) -> None:
+    receiver.answers = [410] * CONCURRENCY
+    await engine.hook(webhook(receiver.url, retry={"schedule": []}))
+    await engine.intake.accept("default", [PAID] * (CONCURRENCY + 20))
+    await engine.run()
+    states = [(d.state, d.attempts, d.tries) for d in await engine.deliveries()]
+    assert states.count(("held", 0, 0)) == 20 and states.count(("failed", 1, 1)) == CONCURRENCY
+    assert len(await engine.events("hook.disabled")) == 1, "said once"
+
+
+async def test_a_delivery_whose_commit_was_not_confirmed_is_found_again(
+    engine: Engine, receiver: Receiver
+) -> None:
+    await engine.hook(webhook(receiver.url))
+    born, engine.intake.born = engine.intake.born, lambda accepted: None
+    lost = await engine.publish("order.paid")
+    engine.intake.born = born
+    await engine.dispatcher.recover_strays()
+    await engine.run()
+    assert receiver.got == [], "it may be a commit whose answer is still on its way"
+    await engine.dispatcher.recover_strays()
+    await engine.run()
+    assert [got.headers["webhook-id"] for got in receiver.got] == [lost.id]
+    (done,) = await engine.deliveries()
+    assert [a.error for a in await engine.attempts(done)] == ["crashed", None]
+
+
+async def test_a_mail_that_was_put_off_counts_as_sent_when_it_is_tried_again(
+    post: Engine, mailserver: MailServer
+) -> None:
+    mailserver.refuse["grey@example.com"] = ["451 4.7.1 Greylisted", "250 OK"]
+    listed = await post.new_list("readers")
+    await post.contact("grey@example.com", listed.id)
+    campaign = await post.campaign(listed)
+    post.clock.advance(5 * MINUTE + SECOND)
+    await post.work()
+    (sent,) = await post.deliveries(campaign=campaign.id)
+    message = await post.storage.campaigns.message("default", sent.id)
+    assert message.sent_at == post.clock.now()
+    (event,) = await post.events("email.sent")
+    assert json.loads(event.data)["sent_at"] == format_time(message.sent_at)

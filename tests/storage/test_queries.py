@@ -1,0 +1,131 @@
+"""How SQLite would answer what is asked often: by an index, in order, however much there is."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from hookline.model import Campaign, CampaignInput, Hook, HookInput, WebhookAction
+from hookline.storage.accepting import CLAIM_LIMITS
+from hookline.storage.campaigns import EVERYONE, Campaigns
+from hookline.storage.contacts import Contacts
+from hookline.storage.deliveries import Deliveries
+from hookline.storage.events import Events
+from hookline.storage.hooks import Hooks
+from hookline.storage.migrations import migrate
+from hookline.storage.plans import Plan, Sql
+from hookline.storage.sealing import Sealer
+from hookline.storage.sqlite import SqliteDatabase
+
+T = TypeVar("T")
+
+
+class Explaining:
+    """A database that keeps, for each statement, how SQLite went about it."""
+
+    dialect, skip_locked = "sqlite", ""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.steps: list[str] = []
+
+    async def run(self, plan: Callable[[], Plan[T]]) -> T:
+        steps = plan()
+        try:
+            step = next(steps)
+            while True:
+                assert isinstance(step, Sql)
+                explained = self.connection.execute(f"EXPLAIN QUERY PLAN {step.text}", step.args)
+                self.steps += [row[3] for row in explained]
+                step = steps.send(self.connection.execute(step.text, step.args).fetchall())
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+
+    read = run
+
+    async def close(self) -> None:
+        self.connection.close()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Explaining]:
+    path = tmp_path / "hookline.db"
+    real = SqliteDatabase(path)
+    await migrate(real)
+    await real.close()
+    opened = Explaining(path)
+    yield opened
+    await opened.close()
+
+
+Ask = Callable[[Explaining], Awaitable[Any]]
+ASKED: dict[str, tuple[Ask, str]] = {
+    "events": (lambda db: Events(db).page("t", limit=9), "events_seq"),
+    "events by source": (lambda db: Events(db).page("t", limit=9, source="s"), "events_source"),
+    "events by subject": (lambda db: Events(db).page("t", limit=9, subject="s"), "events_subject"),
+    "events by campaign": (lambda db: Events(db).page("t", limit=9, campaign="c"), "events_campaign"),
+    "events by type": (lambda db: Events(db).page("t", limit=9, type="a.b", before=7), "events_type"),
+    "events after": (lambda db: Events(db).page("t", limit=9, after=7), "events_seq"),
+    "deliveries": (lambda db: Deliveries(db).page("t", limit=9), "deliveries_seq"),
+    "deliveries by hook": (lambda db: Deliveries(db).page("t", limit=9, hook="h"), "deliveries_hook"),
+    "deliveries by campaign": (
+        lambda db: Deliveries(db).page("t", limit=9, campaign="c"),
+        "deliveries_campaign",
+    ),
+    **{
+        f"deliveries {state}": (
+            lambda db, state=state: Deliveries(db).page("t", limit=9, state=state),  # type: ignore[misc]
+            "deliveries_state",
+        )
+        for state in ("waiting", "queued", "failed", "cancelled", "held")
+    },
+    "contacts": (lambda db: Contacts(db).page("t", limit=9), "contacts_seq"),
+    "contacts of a list": (lambda db: Contacts(db).page("t", limit=9, in_list="l"), "members_seq"),
+    "suppressions": (lambda db: Contacts(db).page_of_suppressions("t", limit=9), "suppressions_seq"),
+    "a campaign's messages": (lambda db: Campaigns(db).recipients("t", "c", limit=9), "messages_campaign"),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_a_page_is_walked_along_an_index(database: Explaining, name: str) -> None:
+    ask, index = ASKED[name]
+    await ask(database)
+    assert f"INDEX {index} (" in database.steps[0]
+    assert not [step for step in database.steps if "SCAN" in step or "TEMP B-TREE" in step]
+
+
+async def test_whether_a_campaign_is_over_asks_for_what_is_under_way_alone(database: Explaining) -> None:
+    spec = CampaignInput(name="news", list="lst_a", from_="a@b.example", subject="Hi", text="Hi")
+    await Campaigns(database).put(
+        Campaign(
+            tenant="t", id="c", spec=spec, list="l", state="sending", created_at=1, cursor=EVERYONE
+        )
+    )  # fmt: skip
+    database.steps.clear()
+    assert await Campaigns(database).is_over("t", "c")
+    assert any("INDEX deliveries_live (" in step for step in database.steps)
+
+
+async def test_deleting_a_hook_does_not_walk_what_it_has_done(database: Explaining) -> None:
+    hooks = Hooks(database, Sealer(bytes(32)))
+    spec = HookInput(on=["*"], do=WebhookAction(url="https://shop.example/"))
+    await hooks.put(Hook(tenant="t", id="h", created_at=1, updated_at=1, spec=spec))
+    database.steps.clear()
+    assert await hooks.delete("t", "h", 1)
+    walks = [step for step in database.steps if "deliveries" in step]
+    assert [("deliveries_due (" in step, "deliveries_state (" in step) for step in walks] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+async def test_a_limit_counts_just_what_is_inside_its_time(database: Explaining) -> None:
+    names = ("tenant", "hook", "subject", "delivery", "at", "since", "most")
+    text = CLAIM_LIMITS.replace("{v}", f"(SELECT {', '.join(f'? AS {name}' for name in names)}) AS v")
+    explained = database.connection.execute(f"EXPLAIN QUERY PLAN {text}", ("t", "h", "s", "d", 1, 0, 1))
+    assert any("tenant=? AND hook=? AND subject=? AND at>?" in row[3] for row in explained)
