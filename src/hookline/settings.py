@@ -112,6 +112,11 @@ def secret_key(settings: Settings) -> bytes:
     home = Path(settings.home)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = home / "secret.key"
+    if not file.exists() and not settings.database and (home / "hookline.db").exists():
+        raise ValueError(
+            f"{file} is missing, and without it the secrets in {home}/hookline.db cannot be read:"
+            " put it back, or set HOOKLINE_SECRET_KEY"
+        )
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -89,6 +89,7 @@ async def test_bad_input_names_the_field_and_stores_nothing(
         ({"credentials": {"auth_token": ""}}, "#/credentials/auth_token"),
         ({"credentials": {"user": "x"}}, "#/credentials/user"),
         ({"base_url": "nowhere"}, "#/base_url"),
+        ({"base_url": "http://127.0.0.1:9/mine"}, "#/credentials"),
         ({"name": None}, "#/name"),
     ],
 )

@@ -152,3 +152,24 @@ async def test_the_catalogue(api: Client) -> None:
 def test_a_cursor_is_eight_bytes() -> None:
     """What the parametrised cursors above are worth: one of them is the right length but too large."""
     assert len(base64.urlsafe_b64decode("__________8=")) == 8
+
+
+async def test_the_trace_has_each_hooks_newest_delivery_however_many_there_are(
+    api: Client, receiver: Receiver
+) -> None:
+    first = await api.hook(receiver.url + "/first")
+    second = await api.hook(receiver.url + "/second")
+    event = await api.publish()
+    await api.settled()
+    for _ in range(3):
+        begun = await api.post("/v1/replays", {"hook": second["id"], "states": ["succeeded"]})
+        assert begun.status == 202
+        await api.app.services.replayer.run_once()
+        await api.settled()
+    found = (await api.get(f"/v1/deliveries?event={event}")).json["data"]
+    assert len(found) > 3
+    newest = {hook["id"]: next(d for d in found if d["hook"] == hook["id"]) for hook in (first, second)}
+    trace = (await api.get(f"/v1/events/{event}")).json["trace"]
+    assert {one["hook"]: one["delivery"] for one in trace} == {
+        name: delivery["id"] for name, delivery in newest.items()
+    }

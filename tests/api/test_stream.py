@@ -12,6 +12,8 @@ from typing import Any
 
 from aiohttp import StreamReader
 
+from hookline.api import streaming
+from hookline.model import Event
 from support.client import Client
 
 
@@ -100,3 +102,30 @@ async def test_a_stream_ends_with_its_client(api: Client) -> None:
     async with asyncio.timeout(20):
         while feeds():  # noqa: ASYNC110 - nothing tells when a generator ends
             await asyncio.sleep(0.05)
+
+
+async def test_a_stream_that_rarely_has_something_does_not_look_at_the_same_events_again(api: Client) -> None:
+    events = api.app.services.storage.events
+    looked: list[int] = []
+
+    async def after(place: int) -> list[Event]:
+        found = await events.page("default", limit=streaming.BATCH, after=place, type="rare")
+        looked.append(place)
+        return found
+
+    async def allowed() -> bool:
+        return True
+
+    start = await events.last_place()
+    for _ in range(3):
+        await api.publish("common")
+    newest = await events.last_place()
+    feed = streaming.follow(after, events.last_place, start, allowed)
+    assert (await anext(feed)).startswith(b"retry")
+    following = asyncio.ensure_future(anext(feed))
+    async with asyncio.timeout(20):
+        while not looked:  # noqa: ASYNC110 - nothing tells when a stream has looked
+            await asyncio.sleep(0.01)
+        rare = await api.publish("rare")
+        assert rare.encode() in await following
+    assert looked == [start, newest]

@@ -95,7 +95,7 @@ async def test_an_event_tells_what_it_triggered(site: Site, tab: Tab) -> None:
     await expect(row).to_contain_text("tag buyers acted on it: delivered (1 attempt).")
     await expect(row).to_contain_text("big spenders did not act: the condition is false for this event.")
     await site.call("POST", "/events", {"type": "nobody.cares", "data": {}})
-    newest = page.locator("#events > li").first
+    newest = page.locator("#events > li").filter(has_text="nobody.cares")
     await newest.get_by_role("button").click()
     await expect(newest).to_contain_text("No hook asked for this event.")
     await expect(row).to_contain_text("tag buyers acted on it")  # what was open stays open

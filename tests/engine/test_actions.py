@@ -60,15 +60,15 @@ async def test_what_is_required_and_does_not_hold_changes_nothing_and_is_told(en
 
 
 async def test_many_changes_at_once_all_count(engine: Engine) -> None:
-    ada = await engine.contact("ada@example.com", attributes=b'{"balance": 100}')
+    ada = await engine.contact("ada@example.com", attributes=b'{"balance": 400}')
     await engine.hook(BALANCE)
     await asyncio.gather(
-        *(engine.publish("bank.withdrawal", {"amount": 3}, subject="ada@example.com") for _ in range(40))
+        *(engine.publish("bank.withdrawal", {"amount": 3}, subject="ada@example.com") for _ in range(150))
     )
     await engine.run()
     assert await attributes(engine, ada.id) == {"balance": 1}
-    assert len(await engine.events("contact.updated")) == 33
-    assert len(await engine.events("contact.refused")) == 7
+    assert len(await engine.events("contact.updated")) == 133
+    assert len(await engine.events("contact.refused")) == 17
 
 
 async def test_an_expression_that_fails_changes_nothing_and_says_why(engine: Engine) -> None:
@@ -80,6 +80,35 @@ async def test_an_expression_that_fails_changes_nothing_and_says_why(engine: Eng
     (attempt,) = await engine.attempts(done)
     assert (done.state, done.error) == ("failed", "template") and "contact.attributes.nope" in attempt.detail
     assert await attributes(engine, ada.id) == {}
+
+
+async def test_true_one_and_one_point_zero_are_different_values(engine: Engine) -> None:
+    ada = await engine.contact("ada@example.com", attributes=b'{"flag": 1}')
+    await engine.hook({"on": ["a"], "do": {"kind": "contact", "set": {"flag": "true"}}})
+    await engine.publish("a", subject="ada@example.com")
+    await engine.run()
+    assert (await attributes(engine, ada.id))["flag"] is True
+
+
+async def test_attributes_do_not_grow_beyond_what_the_api_allows(engine: Engine) -> None:
+    ada = await engine.contact("ada@example.com")
+    await engine.hook({"on": ["a"], "do": {"kind": "contact", "set": {"big": "event.data.s + event.data.s"}}})
+    await engine.publish("a", {"s": "x" * 40_000}, subject="ada@example.com")
+    await engine.run()
+    assert [(d.state, d.error) for d in await engine.deliveries()] == [("failed", "template")]
+    assert await attributes(engine, ada.id) == {}
+
+
+async def test_a_nul_in_an_event_harms_nobody(engine: Engine, receiver: Receiver) -> None:
+    await engine.hook(
+        {"on": ["a"], "do": {"kind": "contact", "contact": "{{ event.data.nul }}", "set": {"x": "1"}}}
+    )
+    await engine.hook({"on": ["a"], "if": "contact == null", "do": {"kind": "webhook", "url": receiver.url}})
+    for _ in range(3):
+        await engine.publish("a", {"nul": "\0", "contact": "a\0b"})
+    await engine.run()
+    assert {d.state for d in await engine.deliveries()} == {"succeeded"} and len(receiver.got) == 3
+    assert len(await engine.events("contact.refused")) == 3
 
 
 async def test_tags_and_lists_change_once_each(engine: Engine) -> None:
@@ -150,6 +179,20 @@ async def test_slack_text_is_a_template_and_names_cannot_call_everybody(
     await engine.publish("order.paid", {"name": "<!here> O'Neil", "total": 12.5})
     await engine.run()
     assert receiver.got[0].json == {"text": "New order from *&lt;!here&gt; O'Neil*: 12.50 €"}
+
+
+async def test_slack_blocks_are_filled_text_by_text_and_events_cannot_add_any(
+    engine: Engine, receiver: Receiver
+) -> None:
+    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "Hi {{ event.data.name }}"}}]
+    await engine.hook({"on": ["a"], "do": {"kind": "slack", "url": receiver.url, "blocks": blocks}})
+    names = ['x"}},{"type":"image"', "\\u003c!channel\\u003e", 'Ada "The" L\n\\']
+    for name in names:
+        await engine.publish("a", {"name": name})
+    await engine.run()
+    texts = {json.dumps(got.json["blocks"]) for got in receiver.got}
+    wanted = [[{"type": "section", "text": {"type": "mrkdwn", "text": f"Hi {name}"}}] for name in names]
+    assert texts == {json.dumps(one) for one in wanted}
 
 
 async def test_slack_saying_no_is_a_failure(engine: Engine, receiver: Receiver) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.engine import Engine
-from support.mailserver import MailServer
-from support.receiver import Receiver
 
 from hookline.dispatch.lanes import CONCURRENCY, READY
 from hookline.model import DAY, MINUTE, SECOND, EventDraft
 from hookline.rules.times import format_time
-
+from support.engine import Engine
+from support.mailserver import MailServer
+from support.receiver import Receiver
 
 PAID = EventDraft(type="order.paid", source="shop", data=b'{"n": 1}')
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from hookline.model import DAY, MINUTE, SECOND
+from hookline.storage.units import SourceIdConflict
 from support.engine import SECRET, Engine, running
 from support.receiver import Receiver, receiving
 
@@ -249,3 +250,11 @@ async def test_an_edited_hook_counts_for_what_waits(engine: Engine, receiver: Re
     engine.clock.advance(MINUTE)
     await engine.run()
     assert [got.path for got in receiver.got] == ["/old", "/new"]
+
+
+async def test_another_body_is_another_body_however_alike(engine: Engine) -> None:
+    await engine.publish("order.paid", b'{"a": 1.1, "b": 2}', source_id="17")
+    again = await engine.publish("order.paid", b'{"b":2,"a":1.1}', source_id="17")
+    assert again.duplicate, "the same, spelt otherwise"
+    with pytest.raises(SourceIdConflict):
+        await engine.publish("order.paid", b'{"a": "1.1", "b": 2}', source_id="17")

@@ -412,3 +412,69 @@ async def test_secrets_do_not_lie_in_the_file_in_clear(tmp_path: Path) -> None:
     stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"hook_a" in stored and b"unmistakable" not in stored
     assert (tmp_path / "hookline.db").stat().st_mode & 0o077 == 0
+
+
+def hook_to_shop() -> Hook:
+    return Hook(
+        tenant="default", id="hook_a", created_at=NOW, updated_at=NOW, secrets=("whsec_x",),
+        spec=HookInput(on=["*"], do=WebhookAction(url="https://shop.example/")),
+    )  # fmt: skip
+
+
+async def test_a_change_holds_only_for_the_hook_that_was_read(storage: Storage) -> None:
+    read = await storage.hooks.put(hook_to_shop())
+    named = msgspec.structs.replace(read, spec=msgspec.structs.replace(read.spec, name="new"))
+    await storage.hooks.hold("default", "hook_a", "gone", NOW)  # in the very moment that it was made
+    version, _ = await storage.hooks.everything()
+    assert await storage.hooks.change(read, named) is None
+    gone = await storage.hooks.get("default", "hook_a")
+    assert gone is not None and (gone.disabled_reason, gone.spec.name) == ("gone", "")
+    assert (await storage.hooks.everything())[0] == version
+    changed = await storage.hooks.change(gone, named)
+    assert changed is not None and changed.updated_at > gone.updated_at
+    assert await storage.hooks.get("default", "hook_a") == changed
+    assert await storage.hooks.everything() == (version + 1, [changed])
+    assert await storage.hooks.change(gone, named) is None
+    assert await storage.hooks.delete("default", "hook_a", NOW)
+    assert await storage.hooks.change(changed, named) is None
+
+
+async def test_deleting_a_hook_cancels_what_waits_and_what_is_held_and_nothing_else(storage: Storage) -> None:
+    await storage.hooks.put(hook_to_shop())
+    happened = event()
+    owed = [
+        delivery(happened),
+        delivery(happened, state="held", next_at=None),
+        delivery(happened, state="failed", next_at=None),
+        delivery(happened, state="sending", owner="me", next_at=None),
+        delivery(happened, hook="hook_b", lane="hook_b", state="held", next_at=None),
+    ]
+    await storage.accept(unit(Prepared(happened, tuple(owed)), config=2))
+    assert not await storage.hooks.delete("other", "hook_a", NOW)
+    assert await storage.hooks.delete("default", "hook_a", NOW)
+    after = [await storage.deliveries.get("default", one.id) for one in owed]
+    assert [one.state for one in after if one is not None] == [
+        "cancelled", "cancelled", "failed", "sending", "held",
+    ]  # fmt: skip
+
+
+async def test_hooks_are_switched_and_deleted_while_others_settle(storage: Storage) -> None:
+    """Whoever changes many rows takes the clock's first, so PostgreSQL has no deadlock to break."""
+    for _ in range(10):
+        kept = await storage.hooks.put(hook_to_shop())
+        config, _ = await storage.hooks.everything()
+        happened = event()
+        owed = [delivery(happened, state="sending", owner="me", next_at=None) for _ in range(4)]
+        owed += [delivery(happened) for _ in range(4)]
+        await storage.accept(unit(Prepared(happened, tuple(owed)), config=config))
+        await asyncio.gather(
+            *(
+                storage.deliveries.settle([settlement(d, state="failed", disable_hook="gone")])
+                for d in owed[:4]
+            ),
+            storage.hooks.hold("default", "hook_a", "off", NOW),
+            storage.hooks.change(kept, kept),
+            storage.hooks.delete("default", "hook_a", NOW),
+        )
+        states = [d.state for d in await storage.deliveries.page("default", limit=8)]
+        assert states.count("failed") == 4 and set(states) <= {"failed", "cancelled", "held"}

@@ -37,9 +37,9 @@ def compile_hook(hook: Hook) -> CompiledHook:
     timeout = _duration("/retry/timeout", spec.retry.timeout)
     if not 0 < timeout <= 60 * SECOND:
         raise Invalid("/retry/timeout", "a time-out is more than nothing and at most 60s")
-    if spec.limit is not None and spec.limit.within != "forever":
-        if _duration("/limit/within", spec.limit.within) < SECOND:
-            raise Invalid("/limit/within", "a limit counts within 1s at least; a shorter time limits nothing")
+    limited = spec.limit is not None and spec.limit.within != "forever"
+    if spec.limit is not None and limited and _duration("/limit/within", spec.limit.within) < SECOND:
+        raise Invalid("/limit/within", "a limit counts within 1s at least; a shorter time limits nothing")
     return CompiledHook(
         hook=hook,
         kind=cast("Kind", kind),

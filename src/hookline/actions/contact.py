@@ -11,6 +11,8 @@ from hookline.model import Contact, ContactAction, ContactChange, EventDraft, Ou
 from hookline.rules import cel, templates
 
 KIND = "contact"
+MAX_ATTRIBUTES = 64 * 1024  # bytes of JSON, as in the API
+MAX_NAME = 100  # characters, of an attribute or a tag
 
 
 class ContactPlan(Plan, frozen=True, kw_only=True):
@@ -34,9 +36,12 @@ def compile(action: ContactAction) -> ContactPlan:
     require = _expression("/do/require", action.require) if action.require is not None else None
     changes: dict[str, cel.Expression] = {}
     for name, source in action.set.items():
-        if not name or len(name) > 100:
+        if not 1 <= len(name) <= MAX_NAME:
             raise Invalid("/do/set", "an attribute's name has 1 to 100 characters")
         changes[name] = _expression("/do/set/" + name.replace("~", "~0").replace("/", "~1"), source)
+    for place, tag in enumerate(action.add_tags):
+        if not 1 <= len(tag) <= MAX_NAME:
+            raise Invalid(f"/do/add_tags/{place}", f"a tag has 1 to {MAX_NAME} characters")
     needed = [expression.names for expression in (require, *changes.values()) if expression]
     names = frozenset({"contact"}).union(*needed, who.names if who else ())
     return ContactPlan(names=names, action=action, who=who, require=require, set=changes)
@@ -82,12 +87,15 @@ async def _change(work: Work, action: ContactAction, contact: Contact, wanted: d
     changed: dict[str, Any] = {
         name: {"from": attributes.get(name), "to": value}
         for name, value in wanted.items()
-        if name not in attributes or attributes[name] != value
+        if name not in attributes or cel.to_json(attributes[name]) != cel.to_json(value)
     }
     tags = tuple(tag for tag in contact.tags if tag not in action.remove_tags)
     tags += tuple(tag for tag in dict.fromkeys(action.add_tags) if tag not in tags)
     if tags != contact.tags:
         changed["tags"] = {"from": list(contact.tags), "to": list(tags)}
+    stored = cel.to_json(attributes | wanted)
+    if len(stored) > MAX_ATTRIBUTES:
+        raise ValueError(f"the contact's attributes would be more than {MAX_ATTRIBUTES} bytes of JSON")
     before = await work.tools.storage.contacts.lists_of(contact.tenant, contact.id)
     joined = await _lists(work, action.subscribe)
     left = await _lists(work, action.unsubscribe)
@@ -104,7 +112,7 @@ async def _change(work: Work, action: ContactAction, contact: Contact, wanted: d
         change=ContactChange(
             contact=contact.id,
             revision=contact.revision,
-            attributes=cel.to_json(attributes | wanted),
+            attributes=stored,
             tags=tags,
             subscribe=joined,
             unsubscribe=left,

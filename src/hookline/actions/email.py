@@ -37,6 +37,11 @@ def compile(action: EmailAction) -> EmailPlan:
         to = templates.compile(action.to, VARIABLES, html=False)
     except templates.TemplateError as error:
         raise Invalid("/do/to", str(error)) from None
+    if "{" not in action.to:
+        try:
+            parse_address(action.to)
+        except ValueError as error:
+            raise Invalid("/do/to", str(error)) from None
     if not action.html and not action.text:
         raise Invalid("/do", "a mail needs html or text")
     try:

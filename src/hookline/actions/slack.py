@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,7 +12,7 @@ from hookline.actions import http_outcome
 from hookline.actions.work import USER_AGENT, VARIABLES, Invalid, Plan, Work
 from hookline.model import Event, Outcome, SlackAction
 from hookline.net.http import Request
-from hookline.rules import templates
+from hookline.rules import cel, templates
 
 KIND = "slack"
 # What Slack answers when trying again cannot help (its documentation of incoming webhooks).
@@ -29,17 +30,42 @@ SENTENCES = {
 }
 
 
+# Blocks whose texts are templates: JSON as it was written, with a template for each text that is one.
+Shape = templates.Template | dict[str, Any] | list[Any] | str | int | float | bool | None
+
+
 class SlackPlan(Plan, frozen=True, kw_only=True):
     url: str
     text: templates.Template | None
-    blocks: templates.Template | None
+    blocks: Shape
 
 
 def compile(action: SlackAction) -> SlackPlan:
     text = _compile("/do/text", action.text)
-    blocks = _compile("/do/blocks", msgspec.json.encode(action.blocks).decode() if action.blocks else None)
-    names = frozenset[str]().union(*(template.names for template in (text, blocks) if template))
-    return SlackPlan(names=names, url=action.url, text=text, blocks=blocks)
+    names: set[str] = set(text.names) if text else set()
+    blocks = _shape("/do/blocks", action.blocks, names)
+    return SlackPlan(names=frozenset(names), url=action.url, text=text, blocks=blocks)
+
+
+def _shape(pointer: str, value: Any, names: set[str]) -> Shape:
+    if isinstance(value, dict):
+        return {key: _shape(f"{pointer}/{key}", item, names) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shape(f"{pointer}/{place}", item, names) for place, item in enumerate(value)]
+    if isinstance(value, str) and "{" in value:
+        template = _compile(pointer, value)
+        names |= template.names if template else set()
+        return template
+    return cast("Shape", value)
+
+
+def _filled(shape: Shape, values: Mapping[str, Any]) -> Any:
+    """Each text is filled in by itself: what is in an event can be a text, and never a block."""
+    if isinstance(shape, templates.Template):
+        return _unquote(shape.render(values))
+    if isinstance(shape, dict):
+        return {key: _filled(item, values) for key, item in shape.items()}
+    return [_filled(item, values) for item in shape] if isinstance(shape, list) else shape
 
 
 def _compile(pointer: str, source: str | None) -> templates.Template | None:
@@ -60,8 +86,6 @@ async def perform(work: Work) -> Outcome:
         payload = _payload(plan, work)
     except templates.TemplateError as error:
         return Outcome(result="permanent", error="template", detail=str(error))
-    except msgspec.DecodeError as error:
-        return Outcome(result="permanent", error="template", detail=f"the blocks are no JSON: {error}")
     request = Request(
         method="POST",
         url=plan.url,
@@ -86,7 +110,7 @@ def _payload(plan: SlackPlan, work: Work) -> dict[str, Any]:
     text = _unquote(plan.text.render(values)) if plan.text else readable(work.event)
     payload: dict[str, Any] = {"text": text}
     if plan.blocks is not None:
-        payload["blocks"] = msgspec.json.decode(_unquote(plan.blocks.render(values)))
+        payload["blocks"] = _filled(plan.blocks, values)
     return payload
 
 
@@ -107,7 +131,7 @@ def _refused(body: bytes) -> bool:
 
 def readable(event: Event) -> str:
     """A sentence about an event for people who did not write a text."""
-    data = msgspec.json.decode(event.data) if event.data else {}
+    data = cel.from_json(event.data) if event.data else {}
     fields = data if isinstance(data, dict) else {}
     sentence = SENTENCES.get(event.type)
     if sentence is None:

@@ -42,6 +42,8 @@ def compile(action: SmsAction) -> SmsPlan:
             compiled[field] = templates.compile(source, VARIABLES, html=False)
         except templates.TemplateError as error:
             raise Invalid(f"/do/{field}", str(error)) from None
+    if "{" not in action.to and normalise_phone(action.to) is None:
+        raise Invalid("/do/to", f"{action.to!r} is no phone number with its country, such as +45 20 12 34 56")
     to, text = compiled["to"], compiled["text"]
     return SmsPlan(
         names=to.names | text.names, address_names=to.names, connection=action.connection, to=to, text=text

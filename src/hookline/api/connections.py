@@ -132,7 +132,12 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             base_url=stored.base_url if data.base_url is UNSET else data.base_url,
             credentials=stored.credentials | new,
         )
-        return _shown(await access.put_connection(check(changed)))
+        check(changed)
+        # Credentials do not follow to an address of somebody's choosing; the provider's own is another matter.
+        moved = changed.base_url is not None and changed.base_url != stored.base_url
+        if moved and set(new) != set(stored.credentials):
+            raise invalid("/credentials", "with another base_url, give the credentials again")
+        return _shown(await access.put_connection(changed))
 
     @delete(
         "/v1/connections/{connection_id:str}",

@@ -9,7 +9,7 @@ from hashlib import sha256
 from html import escape
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import MediaType, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from hookline.api.auth import PUBLIC
@@ -41,7 +41,7 @@ _CODE = re.compile(r"`([^`]*)`")
 def routes(services: Services) -> list[HTTPRouteHandler]:
     @get("/docs", opt=PUBLIC, include_in_schema=False)
     async def docs(request: Request[Any, Any, Any]) -> Response[str]:
-        return Response(page(described(request.app)), media_type="text/html; charset=utf-8", headers=HEADERS)
+        return Response(page(described(request.app)), media_type=MediaType.HTML, headers=HEADERS)
 
     return [docs]
 

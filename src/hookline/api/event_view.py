@@ -21,6 +21,8 @@ WORDS: Mapping[State, str] = {
     "held": "it asked for this event; the delivery is held while the hook is switched off",
 }
 
+PAGE = 250
+
 
 class EventShown(Struct, kw_only=True):
     """``data`` is as its publisher sent it; ``envelope`` holds the attributes of a CloudEvent beside ours."""
@@ -85,14 +87,10 @@ def shown(event: Event) -> EventShown:
 
 
 async def traced(storage: Storage, event: Event) -> EventTraced:
-    """An event with what each hook that looked at it said, and how its delivery stands."""
-    verdicts = event.verdicts
-    found = (
-        await storage.deliveries.page(event.tenant, event=event.id, limit=len(verdicts)) if verdicts else []
-    )
-    deliveries = {delivery.hook: delivery for delivery in found}
+    """An event with what each hook that looked at it said, and how its newest delivery stands."""
+    deliveries = await _newest_deliveries(storage, event) if event.verdicts else {}
     trace: list[Trace] = []
-    for verdict in verdicts:
+    for verdict in event.verdicts:
         hook = await storage.hooks.get(event.tenant, verdict.hook)
         delivery = deliveries.get(verdict.hook)
         trace.append(
@@ -105,6 +103,19 @@ async def traced(storage: Storage, event: Event) -> EventTraced:
             )
         )
     return EventTraced(**fields(event), trace=trace, note=_note(event))
+
+
+async def _newest_deliveries(storage: Storage, event: Event) -> dict[str | None, Delivery]:
+    """The newest of each hook: a replay may have brought the event many times."""
+    newest: dict[str | None, Delivery] = {}
+    before: int | None = None
+    while True:
+        found = await storage.deliveries.page(event.tenant, event=event.id, limit=PAGE, before=before)
+        for delivery in found:
+            newest.setdefault(delivery.hook, delivery)
+        if len(found) < PAGE:
+            return newest
+        before = found[-1].seq
 
 
 def _standing(delivery: Delivery) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         async def allowed() -> bool:
             return await authenticator.lets(request.headers.get("authorization"))
 
-        feed = streaming.follow(after, start, allowed)
+        feed = streaming.follow(after, events.last_place, start, allowed)
         return Stream(feed, media_type=streaming.MEDIA_TYPE, headers={"x-accel-buffering": "no"})
 
     @get("/v1/event-types", tags=TAGS, operation_id="listEventTypes", summary="The events of Hookline's own")

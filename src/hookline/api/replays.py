@@ -24,7 +24,10 @@ TAGS = ["Deliveries"]
 
 
 class ReplayShown(Struct, frozen=True, kw_only=True):
-    """``done`` of ``total`` deliveries are made anew. A dry run has neither id nor state: it did nothing."""
+    """``done`` of ``total`` deliveries are made anew. A dry run has neither id nor state: it did nothing.
+
+    ``total`` was counted just before the replay began: what changed in between is done, or not, beside it.
+    """
 
     id: str | None
     hook: str
@@ -71,7 +74,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         """202 when it has begun; 200 for a dry run, which only says how many there would be.
 
         `states` are those of the old deliveries; `disabled` stands for events that came while the hook was
-        switched off. `since` and `until` are about the time these came to be.
+        switched off, and that it has no delivery of yet. `since` and `until` are about the time these came to be.
         """
         now = clock.now()
         if await storage.hooks.get(key.tenant, data.hook) is None:

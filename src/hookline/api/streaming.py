@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -21,20 +22,27 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 async def follow(
-    after: Callable[[int], Awaitable[list[Event]]], place: int, allowed: Callable[[], Awaitable[bool]]
+    after: Callable[[int], Awaitable[list[Event]]],
+    newest: Callable[[], Awaitable[int]],
+    place: int,
+    allowed: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[bytes]:
     """What was committed after ``place``, without end; a comment now and then, while ``allowed`` says yes.
 
-    ``after`` finds up to ``BATCH`` events after a place, the oldest first. It walks the commit-safe sequence,
-    so nothing is skipped or repeated. While the database is away it waits.
+    ``after`` finds up to ``BATCH`` events after a place, the oldest first, and ``newest`` is the last place
+    there is. Both are of the commit-safe sequence, so nothing is skipped or repeated, and what was looked at
+    once is not looked at again, however rarely there is something. While the database is away it waits.
     """
     yield b"retry: 1000\n: following\n\n"
     silent = 0.0
     while True:
-        try:
-            found = await after(place)
-        except StorageUnavailable:
-            found = []
+        found: list[Event] = []
+        seen = place
+        with contextlib.suppress(StorageUnavailable):
+            last = await newest()  # before looking: all that comes up to here is committed, and will be found
+            if last > place:
+                found = await after(place)
+                seen = last
         for event in found:
             place = event.seq
             yield message(event)
@@ -42,6 +50,7 @@ async def follow(
             silent = 0.0
         if len(found) == BATCH:
             continue
+        place = max(place, seen)
         await asyncio.sleep(POLL_SECONDS)
         silent += POLL_SECONDS
         if silent >= HEARTBEAT_SECONDS:

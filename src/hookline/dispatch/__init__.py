@@ -11,7 +11,7 @@ import structlog
 from hookline.actions import perform
 from hookline.actions.work import Tools
 from hookline.clock import keep_going
-from hookline.dispatch.lanes import READY, Lanes
+from hookline.dispatch.lanes import CONCURRENCY, READY, Lanes
 from hookline.dispatch.settling import Settler
 from hookline.intake import Intake
 from hookline.model import DAY, MINUTE, SECOND, Delivery, Event, Kind, Outcome
@@ -25,6 +25,8 @@ log = structlog.get_logger("hookline.dispatch")
 # What must not happen twice is claimed by a commit of its own just before the act, and never held ready.
 BORN_LEASED: frozenset[Kind] = frozenset({"webhook", "slack", "contact"})
 MAIL_HANDS = 8  # a lane claims no more mails than there are connections to the SMTP server
+# Changes of contacts go one after another: side by side they would only undo each other.
+HANDS: dict[Kind, int] = {"email": MAIL_HANDS, "contact": 1}
 POLL = SECOND
 HEARTBEAT_SECONDS = 1.0
 DEAD_AFTER = 5 * SECOND
@@ -65,6 +67,7 @@ class Dispatcher:
     def reserve(self, lane: str, kind: Kind) -> str | None:
         if self._stopping or kind not in BORN_LEASED:
             return None
+        self._lanes[lane].limit = HANDS.get(kind, CONCURRENCY)
         return self.epoch if self._lanes.reserve(lane, self._clock.now()) else None
 
     def release(self, lane: str) -> None:
@@ -143,8 +146,7 @@ class Dispatcher:
         later: list[int] = [until for until in (self._lanes.next_resume(),) if until is not None]
         for name, earliest, kind in due.lanes:
             lane = self._lanes[name]
-            if kind == "email":
-                lane.limit = MAIL_HANDS
+            lane.limit = HANDS.get(kind, CONCURRENCY)
             room = self._lanes.room(name, ahead=READY if kind in BORN_LEASED else 0)
             if earliest > now:
                 later.append(earliest)
@@ -235,6 +237,9 @@ class Dispatcher:
     async def _deliver(self, delivery: Delivery, event: Event | None) -> None:
         started = self._clock.now()
         outcome = await self._attempt(delivery, event)
+        if delivery.kind == "contact":
+            await self._settle(delivery, outcome, started)
+            return
         settling = asyncio.create_task(self._settle(delivery, outcome, started))
         self._settling.add(settling)
         settling.add_done_callback(self._settling.discard)

@@ -13,6 +13,7 @@ from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
 
 COLUMNS = names(EVENT_COLUMNS)
 FIELDS = COLUMNS.split(", ")
+TYPES_KNOWN, TYPES_ASKED = 200, 20
 decode_verdicts = msgspec.json.Decoder(tuple[Verdict, ...]).decode
 
 
@@ -77,20 +78,31 @@ class Events:
             ("accepted_at >= ?", since),
             ("accepted_at < ?", until),
         ]
-        if type is not None and type.endswith(".*"):
-            # The character after the dot closes the range of names that begin so.
-            filters += [("type >= ?", type[:-1]), ("type < ?", type[:-2] + "/")]
-        elif type is not None and type != "*":
+        prefix = type[:-1] if type is not None and type.endswith(".*") else None
+        if prefix is None and type != "*":
             filters.append(("type = ?", type))
         for text, value in filters:
             if value is not None:
                 where.append(text)
                 args.append(value)
         order = "seq" if after is not None else "seq DESC"
-        sql = f"SELECT {COLUMNS} FROM events WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?"
+
+        def found(clause: str, *more: Value) -> Sql:
+            text = f"SELECT {COLUMNS} FROM events WHERE {' AND '.join([*where, clause])} ORDER BY {order} LIMIT ?"
+            return Sql(text, (*args, *more, limit))
 
         def plan() -> Plan[list[Event]]:
-            return [to_event(row) for row in (yield Sql(sql, (*args, limit)))]
+            if prefix is None:
+                return [to_event(row) for row in (yield found("1 = 1"))]
+            types = yield from _types_below(tenant, prefix)
+            if types is None:
+                rows = yield found("substr(type, 1, ?) = ?", len(prefix), prefix)
+                return [to_event(row) for row in rows]
+            events: list[Event] = []
+            for name in types:
+                events += [to_event(row) for row in (yield found("type = ?", name))]
+            events.sort(key=lambda event: event.seq, reverse=after is None)
+            return events[:limit]
 
         return await self._db.read(plan)
 
@@ -101,3 +113,18 @@ class Events:
             return cast("int", (yield Sql("SELECT seq FROM clock WHERE id = 1"))[0][0])
 
         return await self._db.read(plan)
+
+
+def _types_below(tenant: str, prefix: str) -> Plan[list[str] | None]:
+    """The types that begin so, or ``None`` where there are so many that it is better to walk the sequence.
+
+    Hops along the index from type to type. A range of names would be at the mercy of the database's collation.
+    """
+    rows = yield Sql(
+        "WITH RECURSIVE n(type) AS (SELECT (SELECT MIN(type) FROM events WHERE tenant = ?) UNION ALL"
+        " SELECT (SELECT MIN(e.type) FROM events e WHERE e.tenant = ? AND e.type > n.type)"
+        " FROM n WHERE n.type IS NOT NULL) SELECT type FROM n WHERE type IS NOT NULL LIMIT ?",
+        (tenant, tenant, TYPES_KNOWN + 1),
+    )
+    types = [name for (name,) in cast("list[tuple[str]]", rows) if name.startswith(prefix)]
+    return types if len(rows) <= TYPES_KNOWN and len(types) <= TYPES_ASKED else None

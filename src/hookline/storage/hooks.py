@@ -104,7 +104,6 @@ class Hooks:
         """Switch a hook off: what it owes is held, later events get the verdict ``disabled``."""
 
         def plan() -> Plan[None]:
-            yield TAKE_CLOCK
             yield from disable_hook(tenant, hook, reason, now)
 
         await self._db.run(plan)

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import asyncpg
 
-from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable
+from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable, Value
 
 T = TypeVar("T")
 Connection: TypeAlias = (
@@ -48,12 +48,18 @@ def _unnest(text: str, columns: str) -> str:
     return text.replace("{v}", f"unnest({arrays}) AS v({names})")
 
 
+def _storable(value: Value) -> Value:
+    """PostgreSQL's text has no NUL (its bytes do): what has one is looked for in vain, and kept without it."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+
+
 async def _execute(connection: Connection, step: Sql | Many) -> list[Row]:
     if isinstance(step, Sql):
-        return [tuple(row) for row in await connection.fetch(_numbered(step.text), *step.args)]
+        args = [_storable(value) for value in step.args]
+        return [tuple(row) for row in await connection.fetch(_numbered(step.text), *args)]
     if not step.rows:
         return []
-    columns = [list(column) for column in zip(*step.rows, strict=True)]
+    columns = [[_storable(value) for value in column] for column in zip(*step.rows, strict=True)]
     return [tuple(row) for row in await connection.fetch(_unnest(step.text, step.columns), *columns)]
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hookline.cli.bench.plan import Options
 
 LOST = 1
+TERMINATED = 128 + signal.SIGTERM
 
 
 class Part(StrEnum):
@@ -84,10 +85,17 @@ def bench(
     )
     if database and not database.startswith(("postgresql://", "postgres://")):
         raise Mistake("--database is postgresql://user:password@host/name; leave it out for SQLite")
+    if options.parts == (Part.FAIRNESS,) and not options.ill:
+        raise Mistake(
+            "beside fast receivers alone there is no fairness to measure: name others with --receivers"
+        )
     if processes > 1 and not database:
         raise Mistake("with SQLite one process owns the data: --processes needs --database postgresql://…")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_bench(options, json))
+        try:
+            return runner.run(_bench(options, json))
+        except asyncio.CancelledError:
+            return TERMINATED
 
 
 def _ill(receivers: str) -> tuple[str, ...]:
@@ -103,10 +111,14 @@ def _ill(receivers: str) -> tuple[str, ...]:
 async def _bench(options: Options, json: str) -> int:
     from hookline.cli.bench import report
     from hookline.cli.bench.run import measure
+    from hookline.cli.demo.web import ApiRefused
 
     _end_on_sigterm()
     with report.progress() as say:
-        found = await measure(options, say)
+        try:
+            found = await measure(options, say)
+        except (OSError, ApiRefused) as error:
+            raise Mistake(f"the run cannot go on: {error}") from error
     figures = msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
     if json == "-":
         print(figures.decode(), end="", flush=True)

@@ -32,6 +32,11 @@ class Options(Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...]
     quick: bool
 
+    @property
+    def row_seconds(self) -> float:
+        """How long events are published in a row."""
+        return QUICK_SECONDS if self.quick else self.seconds
+
 
 class Row(Struct, frozen=True, kw_only=True):
     """Something to measure. ``receivers`` are how they behave, a hook each. Every event is for all hooks
@@ -62,8 +67,9 @@ class Figures(Struct, frozen=True, kw_only=True):
     event to the moment when the outcome of the last delivery was recorded. ``owed`` are the deliveries of accepted
     events, as counted by the publisher; ``received`` are different ones that arrived, ``duplicates`` those that
     arrived again, as counted by the receiver; ``recorded`` are those that Hookline says have succeeded.
-    CPU seconds, memory (the most since the start) and bytes written to disk are of Hookline's processes
-    together, ``null`` where the system does not tell.
+    CPU seconds, memory (the most since the start), bytes written to disk and commits are of Hookline's processes
+    together, ``null`` where that is not known. Of hooks beside ill ones only those that are well are counted, so
+    there are no figures for each delivery.
     """
 
     name: str
@@ -80,6 +86,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     cpu_ms_per_delivery: float | None
     memory_mb: float | None
     written_bytes_per_delivery: float | None
+    commits_per_delivery: float | None
     owed: int
     received: int
     duplicates: int
@@ -121,14 +128,13 @@ class Found(Struct, frozen=True, kw_only=True):
 
 def rows_of(options: Options) -> list[Row]:
     """The rows at the peak and at offered loads."""
-    seconds = QUICK_SECONDS if options.quick else options.seconds
     rows: list[Row] = []
     for fan_out in FAN_OUTS:
         fast = ("fast",) * fan_out
         if Part.LOADS in options.parts:
-            rows += [_row(f"{load}/s", fast, load, seconds) for load in LOADS]
+            rows += [_row(f"{load}/s", fast, load, options.row_seconds) for load in LOADS]
         if Part.PEAK in options.parts:
-            rows.append(_row("peak", fast, 0, seconds))
+            rows.append(_row("peak", fast, 0, options.row_seconds))
     return rows
 
 
@@ -140,7 +146,7 @@ def warm_up() -> Row:
 def fairness_rows(options: Options) -> tuple[Row, Row]:
     """The same load on the same hooks: all of them well, and some of them ill."""
     count = NEIGHBOURS_QUICK if options.quick else NEIGHBOURS
-    seconds = QUICK_SECONDS if options.quick else 2 * options.seconds
+    seconds = QUICK_SECONDS if options.quick else 2 * options.row_seconds
     pattern = _pattern(count, len(options.ill))
     well = tuple(range(len(options.ill), count))
     fast = ("fast",) * len(well)

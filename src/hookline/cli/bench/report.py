@@ -16,8 +16,12 @@ PLAIN_WIDTH = 150
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Say what is being measured, on a terminal."""
-    with Console(stderr=True).status("…") as status:
+    """Say what is being measured: in one place on a terminal, else a line each on standard error."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield console.print
+        return
+    with console.status("…") as status:
         yield status.update
 
 
@@ -49,7 +53,7 @@ def _table(found: Found) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bright_black")
     for heading in (
         "offered", "fan-out", "accepted/s", "ratio", "delivered/s", "ratio", "p50 ms", "p95 ms", "p99 ms",
-        "CPU ms each", "memory MB", "KB written each", "again", "lost",
+        "CPU ms\neach", "memory\nMB", "KB written\neach", "commits\neach", "again", "lost",
     ):  # fmt: skip
         first = heading == "offered"
         table.add_column(heading, justify="left" if first else "right", no_wrap=first)
@@ -73,6 +77,7 @@ def _cells(row: Figures) -> tuple[str, ...]:
         _or_dash(row.cpu_ms_per_delivery, ".3f"),
         _or_dash(row.memory_mb, ",.0f"),
         _or_dash(None if written is None else written / 1000, ".1f"),
+        _or_dash(row.commits_per_delivery, ".3f"),
         str(row.duplicates),
         str(row.owed - min(row.received, row.recorded)),
     )

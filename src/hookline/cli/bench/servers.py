@@ -9,8 +9,8 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -34,22 +34,37 @@ PAGE = 2000
 
 
 class Usage(Struct, frozen=True):
-    """What processes have used together since their start: seconds of CPU, bytes of memory at the most, bytes
-    that they wrote to disk themselves (with PostgreSQL, its server writes)."""
+    """What processes have used together since their start: seconds of CPU, and bytes of memory at the most.
+    With SQLite, the bytes that they wrote to disk, and the commits; with PostgreSQL its server does that."""
 
-    cpu: float = 0.0
-    memory: int = 0
-    written: int = 0
+    cpu: float
+    memory: int
+    written: int | None
+    commits: int | None
 
 
 class Hookline(Struct, frozen=True):
-    """What is measured, with ways to look into it: the database itself, and the API."""
+    """What is measured, with ways to look into it: the API, the database itself, and for SQLite its WAL index."""
 
     ports: list[int]
     pids: list[int]
     key: str
     api: Api
     storage: Storage
+    wal_index: IO[bytes] | None
+
+    def usage(self) -> Usage | None:
+        """What it has used, as Linux tells in /proc (proc(5)); ``None`` where it is not Linux."""
+        try:
+            each = [_usage(Path("/proc") / str(pid)) for pid in self.pids]
+        except (OSError, ValueError):
+            return None
+        return Usage(
+            cpu=sum(cpu for cpu, _, _ in each),
+            memory=sum(memory for _, memory, _ in each),
+            written=sum(written for _, _, written in each) if self.wal_index else None,
+            commits=_commits(self.wal_index) if self.wal_index else None,
+        )
 
 
 @asynccontextmanager
@@ -58,13 +73,14 @@ async def hookline(url: str, processes: int, home: Path) -> AsyncIterator[Hookli
     settings = Settings(home=str(home), database=url, secret_key=BENCH_KEY)
     async with AsyncExitStack() as stack:
         started = [await stack.enter_async_context(_serve(settings, number)) for number in range(processes)]
+        index = None if url else stack.enter_context(_wal_index(settings))
         storage = await stack.enter_async_context(database(settings))
         key = await make_key(storage, "bench", "manage")
         ports = [port for port, _ in started]
         api = Api(f"http://127.0.0.1:{ports[0]}", key)
         for hook in await api.all("/v1/hooks"):
             await api.call("DELETE", f"/v1/hooks/{hook['id']}")
-        yield Hookline(ports, [pid for _, pid in started], key, api, storage)
+        yield Hookline(ports, [pid for _, pid in started], key, api, storage, index)
 
 
 @asynccontextmanager
@@ -106,27 +122,29 @@ async def _port_of(process: Process, log: IO[bytes]) -> int:
     return int(found[1])
 
 
-def usage_of(pids: list[int]) -> Usage | None:
-    """What these processes have used, as Linux tells in /proc (proc(5)); ``None`` where it is not Linux."""
-    try:
-        each = [_usage(Path("/proc") / str(pid)) for pid in pids]
-    except (OSError, ValueError):
-        return None
-    return Usage(
-        sum(usage.cpu for usage in each),
-        sum(usage.memory for usage in each),
-        sum(usage.written for usage in each),
-    )
+@contextmanager
+def _wal_index(settings: Settings) -> Iterator[IO[bytes]]:
+    """To be opened before a connection of this process to the database and closed after it: closing the file gives
+    up the locks that the process has on it (fcntl(2))."""
+    with Path(f"{settings.storage_url}-shm").open("rb") as file:
+        yield file
 
 
-def _usage(process: Path) -> Usage:
+def _usage(process: Path) -> tuple[float, int, int]:
+    """Seconds of CPU, bytes of memory, bytes written."""
     # The name of the program, in parentheses, may contain anything.
     fields = (process / "stat").read_text().rpartition(")")[2].split()
-    return Usage(
-        cpu=(int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
-        memory=_number(r"^VmHWM:\s+(\d+)", (process / "status").read_text()) * 1024,
-        written=_number(r"^write_bytes: (\d+)", (process / "io").read_text()),
+    return (
+        (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
+        _number(r"^VmHWM:\s+(\d+)", (process / "status").read_text()) * 1024,
+        _number(r"^write_bytes: (\d+)", (process / "io").read_text()),
     )
+
+
+def _commits(wal_index: IO[bytes]) -> int:
+    """How many transactions have written: a counter in the header of SQLite's WAL index, in the machine's byte
+    order (the WAL-mode file format, section 2.1)."""
+    return int.from_bytes(os.pread(wal_index.fileno(), 4, 8), sys.byteorder)
 
 
 def _number(pattern: str, text: str) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 
 from hookline.rules.cel.errors import EvalError, Exhausted
 
-STEPS = 100_000
+STEPS = 20_000
 MAX_TEXT = 1 << 20
 MAX_ITEMS = 100_000
 INT_LIMIT = 1 << 127
