@@ -405,7 +405,7 @@ async def test_secrets_do_not_lie_in_the_file_in_clear(tmp_path: Path) -> None:
     storage = await open_storage(tmp_path / "hookline.db", bytes(32))
     hook = Hook(
         tenant="default", id="hook_a", created_at=NOW, updated_at=NOW, secrets=("whsec_unmistakable",),
-        spec=HookInput(on=["*"], do=WebhookAction(url="https://shop.example/")),
+        spec=HookInput(on=["*"], do=WebhookAction(url="https://shop.example/", headers={"a": "unmistakable"})),
     )  # fmt: skip
     await storage.hooks.put(hook)
     await storage.close()
@@ -417,7 +417,7 @@ async def test_secrets_do_not_lie_in_the_file_in_clear(tmp_path: Path) -> None:
 def hook_to_shop() -> Hook:
     return Hook(
         tenant="default", id="hook_a", created_at=NOW, updated_at=NOW, secrets=("whsec_x",),
-        spec=HookInput(on=["*"], do=WebhookAction(url="https://shop.example/")),
+        spec=HookInput(on=["*"], do=WebhookAction(url="https://shop.example/", headers={"a": "unmistakable"})),
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ class Hooks:
             tenant=tenant,
             id=hook,
             seq=seq,
-            spec=msgspec.json.decode(spec, type=HookInput),
+            spec=msgspec.json.decode(self._sealer.open(spec, f"hooks/{tenant}/{hook}/spec"), type=HookInput),
             secrets=tuple(msgspec.json.decode(self._sealer.open(secrets, f"hooks/{tenant}/{hook}"))),
             disabled_reason=reason,
             created_at=created_at,
@@ -44,7 +44,7 @@ class Hooks:
             yield Sql(
                 f"INSERT INTO hooks ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    stored.tenant, stored.id, stored.seq, _encode(stored.spec), self._sealed(stored),
+                    stored.tenant, stored.id, stored.seq, *self._sealed(stored),
                     stored.disabled_reason, stored.created_at, stored.updated_at,
                 ),
             )  # fmt: skip
@@ -68,7 +68,7 @@ class Hooks:
                 " WHERE tenant = ? AND id = ? AND updated_at = ? AND COALESCE(disabled_reason, '') = ?"
                 " RETURNING id",
                 (
-                    _encode(stored.spec), self._sealed(stored), stored.disabled_reason, stored.updated_at,
+                    *self._sealed(stored), stored.disabled_reason, stored.updated_at,
                     before.tenant, before.id, before.updated_at, before.disabled_reason or "",
                 ),
             )  # fmt: skip
@@ -79,8 +79,13 @@ class Hooks:
 
         return await self._db.run(plan)
 
-    def _sealed(self, hook: Hook) -> bytes:
-        return self._sealer.seal(_encode(hook.secrets), f"hooks/{hook.tenant}/{hook.id}")
+    def _sealed(self, hook: Hook) -> tuple[bytes, bytes]:
+        """The spec, which may hold a Slack address or a receiver's password, and the signing secrets."""
+        name = f"hooks/{hook.tenant}/{hook.id}"
+        return (
+            self._sealer.seal(_encode(hook.spec), f"{name}/spec"),
+            self._sealer.seal(_encode(hook.secrets), name),
+        )
 
     async def delete(self, tenant: str, hook: str, now: int) -> bool:
         """Remove a hook and cancel what it still owes and what was held; false when there was none."""
