@@ -26,6 +26,8 @@ from hookline.settings import Settings, secret_key
 from hookline.storage import derive, open_storage
 
 GRACE_SECONDS = 10.0
+# A lane takes 32 at most: hundreds of hooks may hang at once before one takes a connection from another.
+MOST_CONNECTIONS = 16_000
 
 
 class App:
@@ -83,7 +85,7 @@ async def build(
     targets = Targets.parse(settings.allow_targets)
     smtp = parse_smtp_url(settings.smtp_url) if settings.smtp_url else None
     storage = await open_storage(settings.storage_url, key)
-    http = HttpClient(targets)
+    http = HttpClient(targets, max_connections=MOST_CONNECTIONS)
     mail = SmtpClient(smtp, connections=MAIL_HANDS) if smtp else None
     token_key = derive(key, "tokens")
     mailer = Mailer(mail, storage, settings.public_url, token_key, clock=clock, wall=wall) if mail else None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from hookline.dispatch.lanes import CONCURRENCY, READY
-from hookline.model import DAY, MINUTE, SECOND, EventDraft
+from hookline.model import DAY, MINUTE, SECOND, Campaign, CampaignInput, EventDraft
 from hookline.rules.times import format_time
-from support.engine import Engine
+from support.engine import Engine, running
 from support.mailserver import MailServer
 from support.receiver import Receiver
 
@@ -128,3 +130,26 @@ async def test_a_mail_that_was_put_off_counts_as_sent_when_it_is_tried_again(
     assert message.sent_at == post.clock.now()
     (event,) = await post.events("email.sent")
     assert json.loads(event.data)["sent_at"] == format_time(message.sent_at)
+
+
+async def test_a_stop_in_the_middle_of_a_campaign_loses_nobody(
+    database_url: str | Path, mailserver: MailServer
+) -> None:
+    async with running(database_url, mailserver.url) as first:
+        listed = await first.new_list("readers")
+        for number in range(40):
+            await first.contact(f"reader{number}@example.com", listed.id)
+        spec = CampaignInput(name="x", list=listed.id, from_="a@b.example", subject="Hi", text="Hi")
+        campaign = await first.storage.campaigns.put(
+            Campaign(tenant="default", id="cmp_x", spec=spec, list=listed.id, state="draft", created_at=1)
+        )
+        await first.campaigns.start(campaign)
+        await first.campaigns.run_once()
+        await first.dispatcher.claim()
+        await first.dispatcher.stop(10)
+        states = Counter(d.state for d in await first.deliveries(campaign="cmp_x"))
+        assert set(states) == {"succeeded", "queued"} and states["succeeded"] == len(mailserver.mails)
+    async with running(database_url, mailserver.url) as second:
+        await second.work()
+        assert {d.state for d in await second.deliveries(campaign="cmp_x")} == {"succeeded"}
+        assert len({address for address, _ in mailserver.mails}) == len(mailserver.mails) == 40

@@ -28,6 +28,7 @@ async def serve(
     from hookline.cli import serving
 
     serving.set_up_log()
+    serving.raise_open_files()
     stop = serving.told_to_stop()
     async with AsyncExitStack() as stack:
         with mistakes():

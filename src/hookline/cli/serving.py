@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -23,6 +24,7 @@ from hookline.settings import Settings
 
 BACKLOG = 2048
 GRACE_SECONDS = 10
+OPEN_FILES = 65_536
 
 
 class Server(uvicorn.Server):
@@ -151,6 +153,14 @@ def told_to_stop() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, begin)
     return stop
+
+
+def raise_open_files() -> None:
+    """Take as many open files as the system allows: each delivery under way is a connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def set_up_log(level: int = logging.INFO) -> None:

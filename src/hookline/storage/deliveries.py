@@ -11,7 +11,7 @@ from hookline.model import Attempt, ContactChange, Delivery, Event, Kind
 from hookline.rules import lifecycle
 from hookline.storage.accepting import DELIVERY_COLUMNS, insert, names, store_follow_ups
 from hookline.storage.events import find_events
-from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
+from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, all_of, one
 from hookline.storage.units import ContactMoved, Prepared, Settlement
 
 COLUMNS = names(DELIVERY_COLUMNS)
@@ -294,8 +294,7 @@ class Deliveries:
         until: int | None = None,
     ) -> list[Delivery]:
         """Deliveries newest first, those before the place ``before``; all filters hold together."""
-        where, args = ["tenant = ?"], cast("list[Value]", [tenant])
-        for text, value in (
+        filters: list[tuple[str, Value]] = [
             ("seq < ?", before),
             ("hook = ?", hook),
             ("event = ?", event),
@@ -303,11 +302,9 @@ class Deliveries:
             ("state = ?", state),
             ("created_at >= ?", since),
             ("created_at < ?", until),
-        ):
-            if value is not None:
-                where.append(text)
-                args.append(value)
-        sql = f"SELECT {COLUMNS} FROM deliveries WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?"
+        ]
+        where, args = all_of(tenant, filters)
+        sql = f"SELECT {COLUMNS} FROM deliveries WHERE {where} ORDER BY seq DESC LIMIT ?"
 
         def plan() -> Plan[list[Delivery]]:
             return [to_delivery(row) for row in (yield Sql(sql, (*args, limit)))]

@@ -9,7 +9,7 @@ import msgspec
 
 from hookline.model import Event, Verdict
 from hookline.storage.accepting import EVENT_COLUMNS, names
-from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
+from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, all_of, one
 
 COLUMNS = names(EVENT_COLUMNS)
 FIELDS = COLUMNS.split(", ")
@@ -68,7 +68,6 @@ class Events:
         The sequence follows the order of commits, so neither walk misses one that was committed late.
         ``type`` may end in ``.*``; ``since`` and ``until`` bound the time of acceptance.
         """
-        where, args = ["tenant = ?"], cast("list[Value]", [tenant])
         filters: list[tuple[str, Value]] = [
             ("seq < ?", before),
             ("seq > ?", after),
@@ -81,14 +80,11 @@ class Events:
         prefix = type[:-1] if type is not None and type.endswith(".*") else None
         if prefix is None and type != "*":
             filters.append(("type = ?", type))
-        for text, value in filters:
-            if value is not None:
-                where.append(text)
-                args.append(value)
+        where, args = all_of(tenant, filters)
         order = "seq" if after is not None else "seq DESC"
 
         def found(clause: str, *more: Value) -> Sql:
-            text = f"SELECT {COLUMNS} FROM events WHERE {' AND '.join([*where, clause])} ORDER BY {order} LIMIT ?"
+            text = f"SELECT {COLUMNS} FROM events WHERE {where} AND {clause} ORDER BY {order} LIMIT ?"
             return Sql(text, (*args, *more, limit))
 
         def plan() -> Plan[list[Event]]:

@@ -7,7 +7,7 @@ that waits in a thread (SQLite) and for one that awaits (PostgreSQL).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 Value = str | int | bytes | None
@@ -78,3 +78,12 @@ def one(rows: list[Row]) -> Row | None:
 
 def returns_rows(text: str) -> bool:
     return text.startswith("SELECT") or "RETURNING" in text
+
+
+def all_of(tenant: str, filters: Iterable[tuple[str, Value]]) -> tuple[str, list[Value]]:
+    """A WHERE for a tenant's rows, and its arguments: each condition that has a value, together."""
+    given = [(text, value) for text, value in filters if value is not None]
+    return " AND ".join(["tenant = ?", *(text for text, _ in given)]), [
+        tenant,
+        *(value for _, value in given),
+    ]
