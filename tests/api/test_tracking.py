@@ -16,6 +16,7 @@ from hookline.rules import tokens
 from hookline.rules.ids import new_id
 from support.client import Client, Reply
 from support.mailserver import MailServer
+from support.receiver import Receiver
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 PUBLIC = "https://mail.example"
@@ -176,15 +177,25 @@ async def test_only_web_addresses_are_led_to(api: Client, url: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["messages", "events"])
-async def test_readers_are_served_while_the_database_is_away(
-    mail_api: Client, mail: Mail, tmp_path: Path, table: str
+async def test_readers_are_served_while_the_database_is_away_and_heard_when_it_is_back(
+    mail_api: Client, mail: Mail, tmp_path: Path, table: str, receiver: Receiver
 ) -> None:
+    await mail_api.hook(receiver.url, on=["email.opened", "email.clicked"])
+    heard = asyncio.Event()
+
+    def listen(_: object) -> None:
+        if len(receiver.got) == 2:
+            heard.set()
+
+    receiver.on_request = listen
     with storage_away(tmp_path, table):
         link, pixel = await visit(mail_api, "GET", mail.link), await visit(mail_api, "GET", mail.pixel)
         # Who wants to leave must not be told that he has: his mail program asks again.
         leave = await visit(mail_api, "POST", mail.leave)
     assert (link.status, link.headers["location"]) == (302, TARGET)
     assert pixel.status == 200
+    await asyncio.wait_for(heard.wait(), 20)
+    assert {got.json["type"] for got in receiver.got} == {"email.opened", "email.clicked"}
     assert leave.status == 503
     assert int(leave.headers["retry-after"]) >= 1
     assert (await visit(mail_api, "POST", mail.leave)).status == 200

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import msgspec
 import structlog
 from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
@@ -16,7 +17,7 @@ from hookline.api.auth import PUBLIC
 from hookline.api.errors import ApiError
 from hookline.api.mail_events import mail_event
 from hookline.mail.sender import SOURCE
-from hookline.model import EventDraft, Message
+from hookline.model import SECOND, EventDraft, Message
 from hookline.rules import tokens
 from hookline.rules.ids import new_id
 from hookline.rules.machines import classify_click, classify_open
@@ -34,6 +35,7 @@ PIXEL = bytes.fromhex(
 PATIENCE = 2.0
 """Seconds that a reader waits for the database before he gets his page; the recording goes on."""
 LONGEST_AGENT = 1000
+MOST_KEPT = 10_000
 HEADERS = {
     "cache-control": "no-store, private",
     "referrer-policy": "no-referrer",
@@ -84,7 +86,9 @@ class Tracker:
         self._storage = services.storage
         self._intake = services.intake
         self._key = services.token_key
+        self._clock = services.clock
         self._open: set[asyncio.Task[None]] = set()
+        self._kept: set[asyncio.Task[None]] = set()
 
     def read(self, token: str, kind: type[T]) -> T:
         """ApiError 404 for a token that was not signed here, or for another purpose."""
@@ -107,13 +111,44 @@ class Tracker:
         self, token: tokens.OpenToken | tokens.ClickToken, kind: str, facts: dict[str, Any]
     ) -> None:
         try:
-            message = await self._storage.campaigns.message(token.tenant, token.message)
-            if message is not None:
-                await self._intake.accept(token.tenant, [mail_event(kind, SOURCE, message, facts)])
-        except StorageUnavailable:
-            log.warning("storage away, an event of a reader is lost", type=kind, message=token.message)
+            await self._accept(token, kind, facts, self._clock.now())
+        except StorageUnavailable as error:
+            if not self._kept:
+                log.warning("storage away, what readers do is kept in memory", error=str(error))
+            self._keep(token, kind, facts, self._clock.now())
         except Exception:  # no fault of ours keeps a reader from his page
             log.error("an event of a reader is lost", type=kind, message=token.message, exc_info=True)
+
+    async def _accept(
+        self, token: tokens.OpenToken | tokens.ClickToken, kind: str, facts: dict[str, Any], at: int
+    ) -> None:
+        message = await self._storage.campaigns.message(token.tenant, token.message)
+        if message is not None:
+            draft = msgspec.structs.replace(mail_event(kind, SOURCE, message, facts), time=at)
+            await self._intake.accept(token.tenant, [draft])
+
+    def _keep(
+        self, token: tokens.OpenToken | tokens.ClickToken, kind: str, facts: dict[str, Any], at: int
+    ) -> None:
+        """Try again in the background until the database is back, as many as memory may bear."""
+        if len(self._kept) >= MOST_KEPT:
+            log.error("an event of a reader is lost: too many wait", type=kind, message=token.message)
+            return
+
+        async def insist() -> None:
+            while True:
+                await self._clock.wait(asyncio.Event(), self._clock.now() + SECOND)
+                try:
+                    await self._accept(token, kind, facts, at)
+                except StorageUnavailable:
+                    continue
+                except Exception:
+                    log.error("an event of a reader is lost", type=kind, message=token.message, exc_info=True)
+                return
+
+        task = asyncio.create_task(insist())
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
 
     async def _promptly(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for work, but not for ever; it is never cut off, because a commit may be under way."""
