@@ -54,11 +54,11 @@ class App:
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Finish what is under way within ``grace`` seconds and close everything."""
         services = self.services
-        for task in self._tasks[1:]:
+        # The heart goes on, lest others take over what is finished now; and a claim is not cut off, lest nobody
+        # know of what it took.
+        for task in self._tasks[2:]:
             task.cancel()
-        await services.dispatcher.stop(
-            grace
-        )  # with the heart beating, lest others take over what is finished now
+        await services.dispatcher.stop(grace)
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -130,7 +130,7 @@ class Intake:
     async def hook(self, tenant: str, hook: str) -> CompiledHook | Invalid | None:
         """A hook by its id. One that we have not heard of may have been made in another process: look again."""
         found = (await self.config()).hooks.get((tenant, hook))
-        if found is None and self.expect_config((await self._storage.deliveries.due()).config):
+        if found is None and self.expect_config(await self._storage.hooks.version()):
             found = (await self.config()).hooks.get((tenant, hook))
         return found
 
@@ -150,20 +150,7 @@ class Intake:
         return Unit(tenant, config.version, tuple(items))
 
     async def _prepare(self, config: Config, tenant: str, draft: EventDraft, now: int) -> Prepared:
-        event = Event(
-            tenant=tenant,
-            id=new_id("evt"),
-            type=draft.type,
-            source=draft.source,
-            source_id=draft.source_id,
-            subject=draft.subject,
-            time=now if draft.time is None else draft.time,
-            accepted_at=now,
-            data=draft.data,
-            envelope=draft.envelope,
-            cause=draft.cause,
-            depth=draft.depth,
-        )
+        event = event_of(tenant, draft, now)
         effect = None
         if draft.type in EFFECTIVE:
             data = _object(draft.data)
@@ -239,6 +226,24 @@ class Intake:
             created_at=now,
             updated_at=now,
         )
+
+
+def event_of(tenant: str, draft: EventDraft, now: int) -> Event:
+    """A draft as an event of this moment, with an id and without a place yet."""
+    return Event(
+        tenant=tenant,
+        id=new_id("evt"),
+        type=draft.type,
+        source=draft.source,
+        source_id=draft.source_id,
+        subject=draft.subject,
+        time=now if draft.time is None else draft.time,
+        accepted_at=now,
+        data=draft.data,
+        envelope=draft.envelope,
+        cause=draft.cause,
+        depth=draft.depth,
+    )
 
 
 def _compiled(hook: Hook) -> CompiledHook | Invalid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from pathlib import Path
@@ -153,3 +154,23 @@ async def test_a_stop_in_the_middle_of_a_campaign_loses_nobody(
         await second.work()
         assert {d.state for d in await second.deliveries(campaign="cmp_x")} == {"succeeded"}
         assert len({address for address, _ in mailserver.mails}) == len(mailserver.mails) == 40
+
+
+async def test_what_is_being_claimed_at_a_stop_is_done_or_given_back(
+    database_url: str | Path, mailserver: MailServer
+) -> None:
+    async with running(database_url, mailserver.url) as engine:
+        listed = await engine.new_list("readers")
+        await engine.contact("ada@example.com", listed.id)
+        spec = CampaignInput(name="x", list=listed.id, from_="a@b.example", subject="Hi", text="Hi")
+        campaign = await engine.storage.campaigns.put(
+            Campaign(tenant="default", id="cmp_x", spec=spec, list=listed.id, state="draft", created_at=1)
+        )
+        await engine.campaigns.start(campaign)
+        await engine.campaigns.run_once()
+        claiming = asyncio.create_task(engine.dispatcher.claim())
+        await asyncio.sleep(0)  # it has begun to look, and has taken nothing yet
+        await engine.dispatcher.stop(10)
+        await claiming
+        (delivery,) = await engine.deliveries(campaign="cmp_x")
+        assert (delivery.state, len(mailserver.mails)) == ("succeeded", 1)

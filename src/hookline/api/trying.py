@@ -14,6 +14,7 @@ from hookline.api.bodies import LATER_IN_HOOK
 from hookline.api.errors import ApiError, Fault, invalid
 from hookline.api.hook_rules import check_url
 from hookline.api.publishing import EventInput, check_payload, check_texts, to_draft
+from hookline.intake import event_of
 from hookline.model import (
     Action,
     AttemptError,
@@ -93,18 +94,7 @@ async def event_for(services: Services, hook: Hook, asked: TrialInput | UnsavedT
     draft = to_draft(asked.event or _example(hook.spec.on[0]), "test", "/event")
     check_texts(draft, "/event")
     check_payload(draft, "/event")
-    now = services.clock.now()
-    return Event(
-        tenant=hook.tenant,
-        id=new_id("evt"),
-        type=draft.type,
-        source=draft.source,
-        source_id=draft.source_id,
-        subject=draft.subject,
-        time=now if draft.time is None else draft.time,
-        accepted_at=now,
-        data=draft.data,
-    )
+    return event_of(hook.tenant, draft, services.clock.now())
 
 
 def _example(pattern: str) -> EventInput:

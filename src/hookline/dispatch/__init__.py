@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -57,6 +58,7 @@ class Dispatcher:
         self._held: set[str] = set()
         self._strays: set[str] = set()
         self._stopping = False
+        self._claiming = asyncio.Lock()
         self.epoch = new_id("prc")
         self.settled: Callable[[Delivery], None] = lambda delivery: None
         self._settler = Settler(storage, intake, tools.clock, chance)
@@ -134,9 +136,12 @@ class Dispatcher:
 
     async def claim(self) -> int | None:
         """Take and start what is due and has room in its lane; when to look again, if that is known."""
-        if self._stopping or self._settler.waiting:  # what is known is written down before more is done
-            return None
-        now = self._clock.now()
+        async with self._claiming:
+            if self._stopping or self._settler.waiting:  # what is known is written down before more is done
+                return None
+            return await self._claim(self._clock.now())
+
+    async def _claim(self, now: int) -> int | None:
         due = await self._storage.deliveries.due()
         if self._intake.expect_config(due.config):
             self._lanes.resume_all()  # a hook that was changed may have another receiver
@@ -196,6 +201,9 @@ class Dispatcher:
         self._stopping = True
         self._wake.set()
         end = time.monotonic() + grace
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(1.0, grace)), self._claiming:
+                pass  # what was being claimed is under way now, and waited for like the rest
         while (busy := self._hands | self._settling) and (left := end - time.monotonic()) > 0:
             await asyncio.wait(busy, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         for hand in self._hands:

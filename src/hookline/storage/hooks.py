@@ -133,6 +133,14 @@ class Hooks:
 
         return await self._db.read(plan)
 
+    async def version(self) -> int:
+        """The version of the configuration."""
+
+        def plan() -> Plan[int]:
+            return cast("int", (yield Sql("SELECT config FROM clock WHERE id = 1"))[0][0])
+
+        return await self._db.read(plan)
+
     async def everything(self) -> tuple[int, list[Hook]]:
         """The version of the configuration and all hooks of all tenants, of one moment."""
 
