@@ -105,6 +105,7 @@ async def build(
         campaigns=campaigns,
         replayer=Replayer(storage, intake, clock, dispatcher.wake),
         clock=clock,
+        wall=wall,
         token_key=token_key,
     )
     return App(services, mail)

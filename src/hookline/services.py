@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from hookline.clock import Clock
@@ -16,7 +18,8 @@ from hookline.storage import Storage
 
 
 class Services(Struct, frozen=True):
-    """``mailer`` is absent without an SMTP server; ``token_key`` signs the links in mails."""
+    """``mailer`` is absent without an SMTP server; ``token_key`` signs the links in mails; ``wall`` is real time in
+    seconds, which others' signatures are made at."""
 
     settings: Settings
     storage: Storage
@@ -27,4 +30,5 @@ class Services(Struct, frozen=True):
     campaigns: CampaignRunner
     replayer: Replayer
     clock: Clock
+    wall: Callable[[], float]
     token_key: bytes

@@ -40,6 +40,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         return host.strip("[]") or "127.0.0.1", int(port)
 
     @property
+    def base_url(self) -> str:
+        """What our addresses begin with: the public URL, or while there is none, where we listen."""
+        return self.public_url.rstrip("/") or f"http://{self.listen}"
+
+    @property
     def storage_url(self) -> str | Path:
         """What ``open_storage`` takes."""
         return self.database or Path(self.home) / "hookline.db"

@@ -75,6 +75,37 @@ async def test_the_address_begins_with_the_public_url(mail_api: Client) -> None:
     assert made["url"] == f"https://mail.example/in/{made['id']}"
 
 
+async def test_credentials_can_be_changed(api: Client) -> None:
+    made = await make(api)
+    path = f"/v1/sources/{made['id']}"
+    changed = await api.patch(path, {"name": "new", "credentials": {"password": "other", "username": "…"}})
+    assert (changed.status, changed.json) == (200, made | {"name": "new"})
+    assert (await tell(api, made, OPEN)).status == 401
+    assert (await tell(api, made, OPEN, authorization=basic("us", "other"))).status == 200
+    for wrong, pointer in (
+        ({"credentials": {"password": None}}, "#/credentials/password"),
+        ({"credentials": {"key": "x"}}, "#/credentials/key"),
+        ({"credentials": {"username": "a:b"}}, "#/credentials"),
+        ({"kind": "mailjet"}, "#/kind"),
+    ):
+        refused = await api.patch(path, wrong)
+        assert (refused.status, list(refused.faults)) == (422, [pointer])
+    assert (await tell(api, made, OPEN, authorization=basic("us", "other"))).status == 200
+    other = await api.with_key(tenant="other")
+    assert (await other.patch(path, {"name": "x"})).status == 404
+
+
+async def test_a_report_that_names_another_recipient_is_not_about_our_mail(api: Client) -> None:
+    source, message = await make(api), message_to_ada()
+    await store(api, message)
+    wrong = OPEN | {"CustomID": message.id, "email": "bob@example.com"}
+    await tell(api, source, [wrong, wrong | {"event": "sent"}])
+    for event, kind in zip(await events(api), ("email.opened", "email.sent"), strict=True):
+        assert (event["type"], event["subject"], event["cause"]) == (kind, "bob@example.com", None)
+        assert "message" not in event["data"]
+    assert await api.app.services.storage.campaigns.counters("default", "cmp_x") == {}
+
+
 @pytest.mark.parametrize(
     ("change", "pointer", "words"),
     [

@@ -24,6 +24,7 @@ from hookline.api import (
     keys,
     lists,
     openapi,
+    receiving,
     replays,
     sources,
     suppressions,
@@ -45,8 +46,8 @@ class Resource(Protocol):
 
 
 RESOURCES: tuple[Resource, ...] = (
-    events, hooks, deliveries, replays, contacts, lists, suppressions, campaigns, connections, sources, keys,
-    tracking, health, docs,
+    events, hooks, deliveries, replays, contacts, lists, suppressions, campaigns, connections, sources,
+    receiving, keys, tracking, health, docs,
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 from litestar import delete, get, patch, post
@@ -54,14 +54,16 @@ def _shown(connection: Connection) -> ConnectionShown:
     )
 
 
-def check_credentials(given: Mapping[str, str], names: tuple[str, ...]) -> None:
-    """ApiError 422, naming the field, unless exactly ``names`` are given, and each is some text."""
+def check_credentials(
+    given: Mapping[str, str], names: tuple[str, ...], optional: Collection[str] = ()
+) -> None:
+    """ApiError 422, naming the field, unless all of ``names`` but the optional are given, and each is some text."""
     for name in given:
         if name not in names:
             pointer = "/credentials/" + name.replace("~", "~0").replace("/", "~1")
             raise invalid(pointer, f"unknown field; there are {', '.join(names)}")
     for name in names:
-        if not given.get(name, "").strip():
+        if (name not in optional or name in given) and not given.get(name, "").strip():
             raise invalid(f"/credentials/{name}", "this field is required")
 
 

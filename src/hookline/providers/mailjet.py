@@ -11,24 +11,15 @@ nothing of it is the first that we hear, and is ``email.sent``.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from hookline.model import SECOND
-from hookline.providers.parsed import Incoming, ParsedEvent, digest, split
-from hookline.rules.ids import is_id
-from hookline.rules.machines import classify_click, classify_open
+from hookline.providers import fields, proofs
+from hookline.providers.parsed import Incoming, ParsedEvent
+from hookline.providers.provider import Credentials, Provider
 
 NAME = "mailjet"
-CREDENTIALS: Mapping[str, str] = {
-    "username": "the name in the URL that you give Mailjet: https://username:password@…",
-    "password": "the password in that URL",
-}
-CHALLENGE = 'Basic realm="Hookline", charset="UTF-8"'
 
 TYPES = {
     "sent": "email.sent",
@@ -65,30 +56,13 @@ REASONS = {
 }
 RELATED = {"content": "content", "spam": "spam", "system": "system"}
 
-LAST_SECOND = 253_402_300_799  # of the year 9999
-LONGEST_ADDRESS = 320  # characters: 64, @, 255 (RFC 5321, 4.5.3.1)
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,50}", re.ASCII)
+
+def verify(call: Incoming, credentials: Credentials) -> None:
+    proofs.require_basic(call, credentials["username"], credentials["password"])
 
 
-def check_credentials(credentials: Mapping[str, str]) -> None:
-    if ":" in credentials["username"]:
-        raise ValueError("a name for basic auth has no colon")
-
-
-def verify(call: Incoming, credentials: Mapping[str, str]) -> bool:
-    """Basic auth (RFC 7617), in UTF-8."""
-    scheme, _, encoded = call.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return False
-    try:
-        given = base64.b64decode(encoded.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return hmac.compare_digest(given, f"{credentials['username']}:{credentials['password']}".encode())
-
-
-def parse(body: bytes) -> list[ParsedEvent]:
-    return [_event(place, raw, event) for place, (raw, event) in enumerate(split(body))]
+def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
+    return [_event(place, raw, event) for place, (raw, event) in enumerate(fields.split(call.body))]
 
 
 def _event(place: int, raw: bytes, event: Mapping[str, Any]) -> ParsedEvent:
@@ -96,56 +70,54 @@ def _event(place: int, raw: bytes, event: Mapping[str, Any]) -> ParsedEvent:
     if not isinstance(name, str):
         raise ValueError(f"event {place} has no `event`, a text such as open")
     if name not in TYPES:
-        kind = name if _NAME.fullmatch(name) else "unknown"
-        return ParsedEvent(type=f"{NAME}.{kind}", raw=raw, id=digest(event), email=_address(email))
-    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= LAST_SECOND:
+        return ParsedEvent(
+            type=fields.unknown(NAME, name), raw=raw, id=fields.digest(event), email=fields.address(email)
+        )
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= fields.LAST_SECOND:
         raise ValueError(f"event {place} ({name}) has no `time`, the seconds since 1970 as a whole number")
-    if _address(email) is None:
+    if fields.address(email) is None:
         raise ValueError(f"event {place} ({name}) has no `email`, an address")
-    custom = event.get("CustomID")
-    message = custom if isinstance(custom, str) and is_id(custom, "dlv") else None
     return ParsedEvent(
-        type="email.delivered" if name == "sent" and message else TYPES[name],
+        type=TYPES[name],
+        ours="email.delivered" if name == "sent" else None,
         raw=raw,
-        id=digest(event),
-        email=_address(email),
+        id=fields.digest(event),
+        email=fields.address(email),
         time=seconds * SECOND,
-        message=message,
+        message=fields.message_id(event.get("CustomID")),
         facts=_facts(name, event),
     )
 
 
 def _facts(name: str, event: Mapping[str, Any]) -> dict[str, Any]:
-    agent = _text(event.get("agent"))
-    error = _text(event.get("error"))
-    machine: dict[str, Any] = {}
-    if name in ("open", "click"):
-        # No agent in the report says nothing about who it was.
-        classify = classify_open if name == "open" else classify_click
-        judged = classify(agent) if agent else (False, None)
-        machine = {"machine": judged[0], "machine_reason": judged[1]}
-    told = {
-        "url": _text(event.get("url")) if name == "click" else None,
-        "ip": _text(event.get("ip")),
-        "user_agent": agent,
-        "hard": event.get("hard_bounce") is True if name == "bounce" else None,
-        "reason": _reason(event) if name in ("bounce", "blocked") else None,
+    agent = fields.text(event.get("agent"))
+    error = fields.text(event.get("error"))
+    told = fields.told(
+        url=fields.text(event.get("url")) if name == "click" else None,
+        ip=fields.text(event.get("ip")),
+        user_agent=agent,
+        hard=event.get("hard_bounce") is True if name == "bounce" else None,
+        reason=_reason(event) if name in ("bounce", "blocked") else None,
         # What the other server said, or the name of the feedback loop.
-        "detail": _text(event.get("smtp_reply") or event.get("comment") or event.get("source")) or error,
-    }
-    return {key: value for key, value in told.items() if value is not None} | machine
+        detail=fields.text(event.get("smtp_reply") or event.get("comment") or event.get("source")) or error,
+    )
+    return told | fields.by_machine(TYPES[name], agent)
 
 
 def _reason(event: Mapping[str, Any]) -> str:
     """Why, as a word of the closed list."""
-    related, error = _text(event.get("error_related_to")) or "", _text(event.get("error")) or ""
+    related, error = fields.text(event.get("error_related_to")) or "", fields.text(event.get("error")) or ""
     return REASONS.get((related, error)) or RELATED.get(related, "other")
 
 
-def _address(value: object) -> str | None:
-    text = _text(value)
-    return text if text and len(text) <= LONGEST_ADDRESS and text.isprintable() else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+PROVIDER = Provider(
+    name=NAME,
+    credentials={
+        "username": "the name in the URL that you give Mailjet: https://username:password@…",
+        "password": "the password in that URL",
+    },
+    challenge=proofs.BASIC,
+    check=proofs.check_basic,
+    verify=verify,
+    parse=parse,
+)
