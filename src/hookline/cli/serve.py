@@ -42,6 +42,7 @@ async def serve(
             app = await build(settings)
         stack.push_async_callback(app.stop)
         await app.start()
+        serving.spare_collector()
         asgi = development.DevFront(app, box) if dev else cast("Asgi", app.asgi)
         await stack.enter_async_context(serving.serving(asgi, listener))
         if dev:

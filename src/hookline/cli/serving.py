@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import resource
@@ -161,6 +162,17 @@ def raise_open_files() -> None:
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def spare_collector() -> None:
+    """Let the garbage collector pass over what was loaded at the start, and come by less often.
+
+    Nearly everything here is freed by counting references; at Python's own thresholds, looking for the rest
+    takes an eighth of the time of a busy server.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def set_up_log(level: int = logging.INFO) -> None:
