@@ -226,6 +226,21 @@ async def test_settling_holds_only_for_the_owner_and_only_once(storage: Storage)
     assert [a.number for a in await storage.deliveries.attempts("default", held.id)] == [1]
 
 
+async def test_one_that_is_lost_does_not_take_its_neighbours_with_it(storage: Storage) -> None:
+    happened = event()
+    held = [delivery(happened, state="sending", owner="me", next_at=None) for _ in range(3)]
+    await accept_one(storage, Prepared(happened, tuple(held)))
+    batch = [
+        settlement(held[0]),
+        settlement(msgspec.structs.replace(held[1], owner="you")),
+        settlement(held[2]),
+    ]
+    assert (await storage.deliveries.settle(batch)).lost == {held[1].id}
+    stored = [await storage.deliveries.get("default", one.id) for one in held]
+    assert [one.state for one in stored if one] == ["succeeded", "sending", "succeeded"]
+    assert [len(await storage.deliveries.attempts("default", one.id)) for one in held] == [1, 0, 1]
+
+
 async def test_the_database_refuses_states_that_cannot_be(storage: Storage) -> None:
     happened = event()
     impossible = delivery(happened, state="sending", owner=None, next_at=None)

@@ -37,9 +37,8 @@ def names(columns: str) -> str:
 
 
 def insert(table: str, columns: str, tail: str = "") -> str:
-    """An INSERT of all rows of a ``Many``. ``WHERE true`` keeps SQLite from reading ON as a join's."""
-    listed = names(columns)
-    return f"INSERT INTO {table} ({listed}) SELECT {listed} FROM {{v}} WHERE true {tail}"
+    """An INSERT of all rows of a ``Many``."""
+    return f"INSERT INTO {table} ({names(columns)}) {{rows}} {tail}"
 
 
 INSERT_EVENTS = insert("events", EVENT_COLUMNS)
@@ -52,11 +51,11 @@ CLAIM_KEYS = insert(
     KEY_COLUMNS,
     "ON CONFLICT (tenant, source, hash) DO UPDATE SET"
     " event = excluded.event, body = excluded.body, seen_at = excluded.seen_at"
-    f" WHERE event_keys.seen_at <= excluded.seen_at - {KEEP_KEYS} RETURNING event",
+    f" WHERE event_keys.seen_at <= excluded.seen_at - {KEEP_KEYS}",
 )
 CLAIM_LIMITS = (
     "INSERT INTO limits (tenant, hook, subject, delivery, at)"
-    " SELECT tenant, hook, subject, delivery, at FROM {v} WHERE ("
+    " SELECT v.tenant, v.hook, v.subject, v.delivery, v.at FROM {v} WHERE ("
     "SELECT COUNT(*) FROM limits l WHERE l.tenant = v.tenant AND l.hook = v.hook"
     " AND l.subject = v.subject AND l.at > v.since) < v.most RETURNING delivery"
 )
@@ -112,15 +111,13 @@ def _claim_keys(units: Sequence[Unit]) -> Plan[dict[str, str]]:
         if name not in firsts:
             firsts[name] = (item.event.id, key.body)
             rows.append((*name, item.event.id, key.body, key.seen_at))
-    kept = yield Many(CLAIM_KEYS, KEY_COLUMNS, rows)
-    stored = {row[0] for row in kept}
-    known = [name for name, (event, _) in firsts.items() if event not in stored]
-    if known:
+    claimed = yield Many(CLAIM_KEYS, KEY_COLUMNS, rows)
+    if claimed[0][0] != len(rows):  # some are others': find out whose each is
         found = yield Many(
             "SELECT k.tenant, k.source, k.hash, k.event, k.body FROM event_keys k, {v}"
             " WHERE k.tenant = v.tenant AND k.source = v.source AND k.hash = v.hash",
             "tenant:t source:t hash:b",
-            known,
+            list(firsts),
         )
         for tenant, source, digest, event, body in cast("list[tuple[str, str, bytes, str, bytes]]", found):
             firsts[tenant, source, digest] = (event, body)

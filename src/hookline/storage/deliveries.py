@@ -22,6 +22,17 @@ ATTEMPT_COLUMNS = (
     "request:b response:b"
 )
 ATTEMPT_FIELDS = names(ATTEMPT_COLUMNS).split(", ")
+INSERT_ATTEMPTS = insert("attempts", ATTEMPT_COLUMNS)
+SETTLE_COLUMNS = (
+    "tenant:t id:t owner:t was:i state:t attempts:i tries:i next_at:i error:t resume_state:t resume_at:i at:i"
+)
+SETTLE = (
+    "UPDATE deliveries SET state = v.state, attempts = v.attempts, tries = v.tries,"
+    " next_at = v.next_at, owner = NULL, error = v.error, resume_state = v.resume_state,"
+    " resume_at = v.resume_at, updated_at = v.at FROM {v}"
+    " WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id"
+    " AND deliveries.owner = v.owner AND deliveries.attempts = v.was"
+)
 # A mail that was put off is sent when it is tried again.
 SENT_ANEW = "ON CONFLICT (tenant, id) DO UPDATE SET sent_at = excluded.sent_at"
 _encode = msgspec.json.Encoder().encode
@@ -125,46 +136,10 @@ class Deliveries:
         Raises StaleConfig, or ContactMoved when a change's contact has moved on: nothing is stored then.
         """
 
-        def plan() -> Plan[Settled]:
-            if any(s.follow_ups or s.change or s.disable_hook for s in batch):
-                # The clock's row first, as everywhere: two who take rows in one order cannot deadlock.
-                yield Sql("UPDATE clock SET seq = seq WHERE id = 1")
-            rows = yield Many(
-                "UPDATE deliveries SET state = v.state, attempts = v.attempts, tries = v.tries,"
-                " next_at = v.next_at, owner = NULL, error = v.error, resume_state = v.resume_state,"
-                " resume_at = v.resume_at, updated_at = v.at FROM {v}"
-                " WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id"
-                " AND deliveries.owner = v.owner AND deliveries.attempts = v.was"
-                " RETURNING deliveries.id",
-                "tenant:t id:t owner:t was:i state:t attempts:i tries:i next_at:i error:t resume_state:t"
-                " resume_at:i at:i",
-                [
-                    (
-                        s.delivery.tenant, s.delivery.id, s.delivery.owner, s.delivery.attempts, s.after.state,
-                        s.after.attempts,
-                        s.after.tries, s.after.next_at, s.after.error,
-                        s.after.resume_state, s.after.resume_at, s.after.updated_at,
-                    )
-                    for s in batch
-                ],
-            )  # fmt: skip
-            ours = {row[0] for row in rows}
-            kept = [s for s in batch if s.delivery.id in ours]
-            if kept:
-                rows_of_attempts = [attempt_row(s.attempt) for s in kept if s.attempt is not None]
-                yield Many(insert("attempts", ATTEMPT_COLUMNS), ATTEMPT_COLUMNS, rows_of_attempts)
-            for s in kept:
-                if s.change is not None:
-                    yield from _change_contact(s.delivery.tenant, s.change, s.after.updated_at)
-            stored = yield from store_follow_ups([s.follow_ups for s in kept if s.follow_ups is not None])
-            for s in kept:
-                if s.disable_hook is not None and s.delivery.hook is not None:
-                    yield from disable_hook(
-                        s.delivery.tenant, s.delivery.hook, s.disable_hook, s.after.updated_at
-                    )
-            return Settled(frozenset(s.delivery.id for s in batch) - frozenset(map(str, ours)), tuple(stored))
-
-        return await self._db.run(plan)
+        try:
+            return await self._db.run(lambda: _settle(batch))
+        except _NotAllOurs:  # find out which, at the price of an answer for each
+            return await self._db.run(lambda: _settle(batch, named=True))
 
     async def heartbeat(self, epoch: str) -> None:
         """Say that this process lives, by the database's clock, which is the same for all."""
@@ -324,6 +299,42 @@ class Deliveries:
             return cast("int", rows[0][0])
 
         return await self._db.read(plan)
+
+
+class _NotAllOurs(Exception):
+    """Another process took some of these deliveries over in the meantime."""
+
+
+def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled]:
+    if any(s.follow_ups or s.change or s.disable_hook for s in batch):
+        # The clock's row first, as everywhere: two who take rows in one order cannot deadlock.
+        yield Sql("UPDATE clock SET seq = seq WHERE id = 1")
+    rows = [
+        (
+            s.delivery.tenant, s.delivery.id, s.delivery.owner, s.delivery.attempts, s.after.state,
+            s.after.attempts, s.after.tries, s.after.next_at, s.after.error, s.after.resume_state,
+            s.after.resume_at, s.after.updated_at,
+        )
+        for s in batch
+    ]  # fmt: skip
+    kept = batch
+    changed = yield Many(SETTLE + " RETURNING deliveries.id" if named else SETTLE, SETTLE_COLUMNS, rows)
+    if named:
+        ours = {row[0] for row in changed}
+        kept = [s for s in batch if s.delivery.id in ours]
+    elif changed[0][0] != len(batch):
+        raise _NotAllOurs
+    attempts = [attempt_row(s.attempt) for s in kept if s.attempt is not None]
+    yield Many(INSERT_ATTEMPTS, ATTEMPT_COLUMNS, attempts)
+    for s in kept:
+        if s.change is not None:
+            yield from _change_contact(s.delivery.tenant, s.change, s.after.updated_at)
+    stored = yield from store_follow_ups([s.follow_ups for s in kept if s.follow_ups is not None])
+    for s in kept:
+        if s.disable_hook is not None and s.delivery.hook is not None:
+            yield from disable_hook(s.delivery.tenant, s.delivery.hook, s.disable_hook, s.after.updated_at)
+    lost = frozenset(s.delivery.id for s in batch).difference(s.delivery.id for s in kept)
+    return Settled(lost, tuple(stored))
 
 
 def _change_contact(tenant: str, change: ContactChange, now: int) -> Plan[None]:

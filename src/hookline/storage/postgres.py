@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import asyncpg
 
-from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable, Value
+from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable, Value, returns_rows
 
 T = TypeVar("T")
 Connection: TypeAlias = (
@@ -45,7 +45,8 @@ def _unnest(text: str, columns: str) -> str:
     pairs = [column.split(":") for column in columns.split()]
     arrays = ", ".join(f"${place}::{TYPES[kind]}[]" for place, (_, kind) in enumerate(pairs, 1))
     names = ", ".join(name for name, _ in pairs)
-    return text.replace("{v}", f"unnest({arrays}) AS v({names})")
+    table = f"unnest({arrays}) AS v({names})"
+    return text.replace("{rows}", f"SELECT {names} FROM {table}").replace("{v}", table)
 
 
 def _storable(value: Value) -> Value:
@@ -57,10 +58,14 @@ async def _execute(connection: Connection, step: Sql | Many) -> list[Row]:
     if isinstance(step, Sql):
         args = [_storable(value) for value in step.args]
         return [tuple(row) for row in await connection.fetch(_numbered(step.text), *args)]
+    text = _unnest(step.text, step.columns)
+    counted = not returns_rows(text)
     if not step.rows:
-        return []
+        return [(0,)] if counted else []
     columns = [[_storable(value) for value in column] for column in zip(*step.rows, strict=True)]
-    return [tuple(row) for row in await connection.fetch(_unnest(step.text, step.columns), *columns)]
+    if counted:
+        return [(int((await connection.execute(text, *columns)).rpartition(" ")[2]),)]
+    return [tuple(row) for row in await connection.fetch(text, *columns)]
 
 
 async def _drive(connection: Connection, plan: Plan[T]) -> T:
