@@ -88,6 +88,10 @@ class WebhookAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="we
     format: Literal["standard", "cloudevents", "template"] = "standard"
     headers: dict[str, str] = {}
     template: str | None = None
+    signatures: Annotated[list[Literal["v1", "v1a"]], Meta(min_length=1, max_length=2)] = msgspec.field(
+        default_factory=lambda: ["v1"]
+    )
+    ca: str | None = None
 
 
 class SlackAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="slack"):
@@ -139,15 +143,22 @@ class HookInput(Strict, frozen=True, kw_only=True):
     secret: str | None = None
 
 
+class SigningKey(Struct, frozen=True, array_like=True):
+    """A secret (``whsec_…``) or an Ed25519 key pair (``whsk_…``) that signs, up to ``until`` where it has an end."""
+
+    text: str
+    until: int | None = None
+
+
 class Hook(Struct, frozen=True, kw_only=True):
-    """A stored hook. ``secrets`` are the signing secrets, newest first (``whsec_…``)."""
+    """A stored hook. ``keys`` are what its webhooks are signed with, newest first."""
 
     tenant: str
     id: str
     spec: HookInput
     created_at: int
     updated_at: int
-    secrets: tuple[str, ...] = ()
+    keys: tuple[SigningKey, ...] = ()
     disabled_reason: str | None = None
     seq: int = 0
 

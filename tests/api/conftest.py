@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hookline.clock import ManualClock
 from hookline.settings import Settings
 from support.client import Client, client_of
+from support.engine import START
 from support.mailserver import MailServer, serving_mail
 from support.receiver import Receiver, receiving
 
@@ -22,6 +24,14 @@ async def api(tmp_path: Path) -> AsyncIterator[Client]:
     """A client with a key that may do everything."""
     async with client_of(_settings(tmp_path)) as client:
         yield client
+
+
+@pytest.fixture
+async def timed(tmp_path: Path) -> AsyncIterator[tuple[Client, ManualClock]]:
+    """The same under a clock that the test owns."""
+    clock = ManualClock(START)
+    async with client_of(_settings(tmp_path), clock) as client:
+        yield client, clock
 
 
 @pytest.fixture

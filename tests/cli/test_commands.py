@@ -23,7 +23,18 @@ def test_version(typed: Typed) -> None:
 
 def test_help_names_every_command(typed: Typed) -> None:
     shown = typed("--help").out
-    for name in ("serve", "demo", "migrate", "check", "keys", "events", "hooks", "deliveries", "campaigns"):
+    for name in (
+        "serve",
+        "demo",
+        "verify",
+        "migrate",
+        "check",
+        "keys",
+        "events",
+        "hooks",
+        "deliveries",
+        "campaigns",
+    ):
         assert re.search(rf"^\W*{name}\s", shown, re.M), name
 
 

@@ -20,6 +20,7 @@ from hookline.model import (
     Hook,
     HookInput,
     Key,
+    SigningKey,
     Verdict,
     WebhookAction,
 )
@@ -155,7 +156,7 @@ async def test_keys_of_tenants_do_not_meet(storage: Storage) -> None:
 
 async def test_events_matched_under_an_old_configuration_are_refused(storage: Storage) -> None:
     hook = Hook(
-        tenant="default", id="hook_a", created_at=NOW, updated_at=NOW, secrets=("whsec_x",),
+        tenant="default", id="hook_a", created_at=NOW, updated_at=NOW, keys=(SigningKey("whsec_x"),),
         spec=HookInput(on=["*"], do=WebhookAction(url="https://shop.example/")),
     )  # fmt: skip
     stored = await storage.hooks.put(hook)
@@ -403,14 +404,14 @@ async def test_keys_are_found_by_digest_until_they_are_revoked(storage: Storage)
 async def test_it_is_all_there_after_a_restart_and_another_key_is_refused(database_url: str | Path) -> None:
     first = await open_storage(database_url, bytes(32))
     hook = Hook(
-        tenant="default", id="hook_a", created_at=NOW, updated_at=NOW, secrets=("whsec_secret",),
+        tenant="default", id="hook_a", created_at=NOW, updated_at=NOW, keys=(SigningKey("whsec_secret"),),
         spec=HookInput(on=["*"], do=WebhookAction(url="https://shop.example/")),
     )  # fmt: skip
     await first.hooks.put(hook)
     await first.close()
     again = await open_storage(database_url, bytes(32))
     found = await again.hooks.get("default", "hook_a")
-    assert found is not None and found.secrets == ("whsec_secret",)
+    assert found is not None and found.keys == (SigningKey("whsec_secret"),)
     await again.close()
     with pytest.raises(ValueError, match="secret key"):
         await open_storage(database_url, bytes(31) + b"1")
@@ -419,7 +420,7 @@ async def test_it_is_all_there_after_a_restart_and_another_key_is_refused(databa
 async def test_secrets_do_not_lie_in_the_file_in_clear(tmp_path: Path) -> None:
     storage = await open_storage(tmp_path / "hookline.db", bytes(32))
     hook = Hook(
-        tenant="default", id="hook_a", created_at=NOW, updated_at=NOW, secrets=("whsec_unmistakable",),
+        tenant="default", id="hook_a", created_at=NOW, updated_at=NOW, keys=(SigningKey("whsec_unmistakable"),),
         spec=HookInput(on=["*"], do=WebhookAction(url="https://shop.example/", headers={"a": "unmistakable"})),
     )  # fmt: skip
     await storage.hooks.put(hook)
@@ -431,7 +432,7 @@ async def test_secrets_do_not_lie_in_the_file_in_clear(tmp_path: Path) -> None:
 
 def hook_to_shop() -> Hook:
     return Hook(
-        tenant="default", id="hook_a", created_at=NOW, updated_at=NOW, secrets=("whsec_x",),
+        tenant="default", id="hook_a", created_at=NOW, updated_at=NOW, keys=(SigningKey("whsec_x"),),
         spec=HookInput(on=["*"], do=WebhookAction(url="https://shop.example/", headers={"a": "unmistakable"})),
     )  # fmt: skip
 

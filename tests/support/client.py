@@ -15,6 +15,7 @@ import aiohttp
 import uvicorn
 
 from hookline.app import App, build
+from hookline.clock import Clock
 from hookline.rules.keys import Scope, digest, new_key
 from hookline.settings import Settings
 
@@ -105,9 +106,9 @@ async def serving(app: App) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def client_of(settings: Settings) -> AsyncIterator[Client]:
+async def client_of(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Client]:
     """A started Hookline and a client of it with a key that may do everything."""
-    app = await build(settings)
+    app = await build(settings, clock=clock)
     await app.start()
     try:
         async with aiohttp.ClientSession() as session, serving(app) as url:

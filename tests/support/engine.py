@@ -27,7 +27,9 @@ from hookline.model import (
     EventDraft,
     Hook,
     HookInput,
+    SigningKey,
 )
+from hookline.net.dns import Resolver
 from hookline.net.http import HttpClient
 from hookline.net.smtp import SmtpClient, parse_smtp_url
 from hookline.net.targets import Targets
@@ -45,10 +47,10 @@ KEY = bytes(32)
 class Engine:
     """Everything but the API. ``run`` works off what is due now; time passes by ``clock.advance``."""
 
-    def __init__(self, storage: Any, smtp_url: str = "") -> None:
+    def __init__(self, storage: Any, smtp_url: str = "", resolver: Resolver | None = None) -> None:
         self.clock = ManualClock(START)
         self.storage = storage
-        self.http = HttpClient(Targets.parse("127.0.0.0/8"))
+        self.http = HttpClient(Targets.parse("127.0.0.0/8"), resolver=resolver)
         self.smtp = SmtpClient(parse_smtp_url(smtp_url)) if smtp_url else None
         self.token_key = derive(KEY, "tokens")
         mailer = None
@@ -67,7 +69,7 @@ class Engine:
             tenant="default",
             id=new_id("hook"),
             spec=msgspec.convert(spec, HookInput),
-            secrets=(SECRET,),
+            keys=(SigningKey(SECRET),),
             created_at=self.clock.now(),
             updated_at=self.clock.now(),
         )
@@ -155,8 +157,10 @@ class Engine:
 
 
 @asynccontextmanager
-async def running(url: str | Path, smtp_url: str = "") -> AsyncIterator[Engine]:
-    engine = Engine(await open_storage(url, KEY), smtp_url)
+async def running(
+    url: str | Path, smtp_url: str = "", resolver: Resolver | None = None
+) -> AsyncIterator[Engine]:
+    engine = Engine(await open_storage(url, KEY), smtp_url, resolver)
     await engine.dispatcher.start()
     try:
         yield engine

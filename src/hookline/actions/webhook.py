@@ -9,7 +9,7 @@ import msgspec
 from hookline.actions import http_outcome
 from hookline.actions.work import USER_AGENT, VARIABLES, Invalid, Plan, Work
 from hookline.model import Event, Outcome, WebhookAction
-from hookline.net.http import Request
+from hookline.net.http import Request, check_ca
 from hookline.rules import signing, templates
 from hookline.rules.times import format_time
 
@@ -20,6 +20,7 @@ REFUSED = OURS | {
     "host", "content-length", "content-type", "connection", "keep-alive", "proxy-authenticate",
     "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect",
 }  # fmt: skip
+MOST_CA = 64 * 1024
 TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
@@ -31,6 +32,10 @@ class WebhookPlan(Plan, frozen=True, kw_only=True):
 def compile(action: WebhookAction) -> WebhookPlan:
     for name, value in action.headers.items():
         _check_header(name, value)
+    if len(set(action.signatures)) < len(action.signatures):
+        raise Invalid("/do/signatures", "each version signs once")
+    if action.ca is not None:
+        _check_ca(action.url, action.ca)
     template = None
     if action.format == "template":
         if action.template is None:
@@ -55,6 +60,21 @@ def _check_header(name: str, value: str) -> None:
         raise Invalid("/do/headers", f"the value of {name!r} has characters outside ASCII")
 
 
+def _check_ca(url: str, ca: str) -> None:
+    if not url.lower().startswith("https:"):
+        raise Invalid("/do/ca", "certificates are of use only for a URL that begins with https://")
+    if len(ca) > MOST_CA:
+        raise Invalid("/do/ca", f"the certificates are longer than {MOST_CA // 1024} KiB")
+    if "PRIVATE KEY" in ca:
+        raise Invalid(
+            "/do/ca", "this holds a private key: send certificates only, and keep the key to yourself"
+        )
+    try:
+        check_ca(ca)
+    except ValueError as error:
+        raise Invalid("/do/ca", str(error)) from None
+
+
 async def perform(work: Work) -> Outcome:
     plan, event = work.hook.plan, work.event
     if not isinstance(plan, WebhookPlan):
@@ -73,17 +93,23 @@ async def perform(work: Work) -> Outcome:
     else:
         body = standard(event)
     timestamp = int(work.tools.wall())
+    keys = signing.signers(work.hook.hook.keys, plan.action.signatures, work.tools.clock.now())
     headers = (
         ("content-type", content_type),
         ("user-agent", USER_AGENT),
         ("webhook-id", event.id),
         ("webhook-timestamp", str(timestamp)),
-        ("webhook-signature", signing.sign(work.hook.hook.secrets, event.id, timestamp, body)),
+        ("webhook-signature", signing.sign(keys, event.id, timestamp, body)),
         ("hookline-delivery", work.delivery.id),
         *plan.action.headers.items(),
     )
     request = Request(
-        method="POST", url=plan.action.url, headers=headers, body=body, timeout=work.hook.timeout
+        method="POST",
+        url=plan.action.url,
+        headers=headers,
+        body=body,
+        timeout=work.hook.timeout,
+        ca=plan.action.ca,
     )
     response = await work.tools.http.send(request)
     outcome = http_outcome.judge(response, work.tools.clock.now())

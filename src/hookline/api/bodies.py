@@ -25,7 +25,7 @@ MAX_IN = 8 * MIB
 LATER_IN_HOOK = frozenset(
     {
         "/wait", "/unless", "/batch", "/rate", "/concurrency", "/order",
-        "/do/connection", "/do/channel", "/do/signatures", "/do/template",
+        "/do/connection", "/do/channel", "/do/template",
         "/do/format=mailjet", "/do/format=mailjet-grouped",
     }
 )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from hookline.actions.slack import masked
 from hookline.api.merging import merge_patch
@@ -34,9 +34,10 @@ class HookShown(Struct, kw_only=True):
 
 
 class HookMade(HookShown, kw_only=True):
-    """``secret`` is the signing secret of a webhook: see also ``GET /v1/hooks/{id}/secret``."""
+    """``secret`` and ``public_key`` are for its receiver: see also ``GET /v1/hooks/{id}/secret``."""
 
     secret: str | None
+    public_key: str | UnsetType = UNSET
 
 
 def fields(hook: Hook) -> dict[str, Any]:

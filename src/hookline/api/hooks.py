@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
-from msgspec import Struct
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from hookline.api import hook_keys
 from hookline.api.auth import MANAGE, Caller
 from hookline.api.bodies import convert
 from hookline.api.errors import ApiError, invalid, not_found
+from hookline.api.hook_keys import Keys, RotateInput, keys_for
 from hookline.api.hook_rules import checked
 from hookline.api.hook_view import HookMade, HookShown, fields, is_on, patched, shown
 from hookline.api.paging import After, Limit, Page, page_of, place_of
@@ -28,18 +30,13 @@ from hookline.api.trying import (
     redirected,
     try_out,
 )
-from hookline.model import EventDraft, Hook, HookInput, WebhookAction
-from hookline.rules import signing
+from hookline.model import EventDraft, Hook, HookInput
 from hookline.rules.ids import new_id
 from hookline.services import Services
 
 TAGS = ["Hooks"]
 SWITCHED_OFF = "a user switched the hook off"
 TRIES = 5
-
-
-class Secret(Struct, frozen=True):
-    secret: str
 
 
 def routes(services: Services) -> list[HTTPRouteHandler]:
@@ -49,7 +46,9 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     async def create(key: Caller, data: JSONBody[HookInput]) -> HookMade:
         """It counts for the next event. The answer has the secret that a webhook is signed with."""
         hook = await desk.create(key.tenant, data)
-        return HookMade(**fields(hook), secret=hook.secrets[0] if hook.secrets else None)
+        return HookMade(
+            **fields(hook), secret=hook_keys.secret(hook), public_key=hook_keys.public_key(hook) or UNSET
+        )
 
     @get("/v1/hooks", tags=TAGS, operation_id="listHooks", summary="List hooks")
     async def index(key: Caller, limit: Limit = 50, after: After = None) -> Page[HookShown]:
@@ -75,13 +74,18 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
 
     @get(
         "/v1/hooks/{hook_id:str}/secret", opt=MANAGE, tags=TAGS, operation_id="getHookSecret",
-        summary="The signing secret of a webhook",
+        summary="What a webhook is signed with",
     )  # fmt: skip
-    async def secret(key: Caller, hook_id: FromPath[str]) -> Secret:
-        hook = await desk.get(key.tenant, hook_id)
-        if not hook.secrets:
-            raise not_found("secret of", hook_id)
-        return Secret(hook.secrets[0])
+    async def secret(key: Caller, hook_id: FromPath[str]) -> Keys:
+        return hook_keys.shown(await desk.get(key.tenant, hook_id), services.clock.now())
+
+    @post(
+        "/v1/hooks/{hook_id:str}/secret/rotate", status_code=200, opt=MANAGE, tags=TAGS,
+        operation_id="rotateHookSecret", summary="Change what a webhook is signed with",
+    )  # fmt: skip
+    async def rotate(key: Caller, hook_id: FromPath[str], data: JSONBody[RotateInput]) -> Keys:
+        """A new secret, and a new key pair where there is one. During the grace the old ones sign, too."""
+        return hook_keys.shown(await desk.rotate(key.tenant, hook_id, data), services.clock.now())
 
     @post(
         "/v1/hooks/{hook_id:str}/test", status_code=200, tags=TAGS, operation_id="testHook",
@@ -99,7 +103,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         """As with a saved one. A webhook is signed with the secret that it brings, or one that nobody knows."""
         return await desk.test(desk.make(key.tenant, data.hook), data, "/hook")
 
-    return [create, index, one, change, remove, secret, test, test_unsaved]
+    return [create, index, one, change, remove, secret, rotate, test, test_unsaved]
 
 
 class Desk:
@@ -117,7 +121,7 @@ class Desk:
             tenant=tenant,
             id=new_id("hook"),
             spec=spec,
-            secrets=_secrets(spec, ()),
+            keys=keys_for(spec, (), now),
             created_at=now,
             updated_at=now,
         )
@@ -139,7 +143,9 @@ class Desk:
         if "secret" in patch and patch["secret"] is None:
             raise invalid("/secret", "a webhook always has a secret; give another one")
         async with self._turn:
-            before, after = await self._changed(tenant, name, patch)
+            before, after = await self._changed(
+                tenant, name, lambda before, now: self._patched(before, patch, now)
+            )
             if not after.spec.enabled and before.disabled_reason is None:
                 await self._hooks.hold(tenant, name, SWITCHED_OFF, after.updated_at)
                 after = await self.get(tenant, name)
@@ -147,21 +153,30 @@ class Desk:
         await self._tell(before, after)
         return after
 
-    async def _changed(self, tenant: str, name: str, patch: dict[str, Any]) -> tuple[Hook, Hook]:
+    async def rotate(self, tenant: str, name: str, wish: RotateInput) -> Hook:
+        async def after(before: Hook, now: int) -> Hook:
+            return replace(before, keys=hook_keys.rotated(before, wish, now), updated_at=now)
+
+        async with self._turn:
+            _, stored = await self._changed(tenant, name, after)
+        self._services.intake.forget_config()
+        return stored
+
+    async def _patched(self, before: Hook, patch: dict[str, Any], now: int) -> Hook:
+        spec = convert(patched(before.spec, patch), HookInput)
+        reason = None if patch.get("enabled") is True else before.disabled_reason
+        keys = keys_for(spec, before.keys, now)
+        after = replace(before, spec=spec, keys=keys, disabled_reason=reason, updated_at=now)
+        await checked(self._services, after)
+        return _without_secret(after)
+
+    async def _changed(
+        self, tenant: str, name: str, after: Callable[[Hook, int], Awaitable[Hook]]
+    ) -> tuple[Hook, Hook]:
         """The hook before and after. It is read again when it moved on meanwhile: a receiver was gone, say."""
         for _ in range(TRIES):
             before = await self.get(tenant, name)
-            spec = convert(patched(before.spec, patch), HookInput)
-            reason = None if patch.get("enabled") is True else before.disabled_reason
-            after = replace(
-                before,
-                spec=spec,
-                secrets=_secrets(spec, before.secrets),
-                disabled_reason=reason,
-                updated_at=self._services.clock.now(),
-            )
-            await checked(self._services, after)
-            stored = await self._hooks.change(before, _without_secret(after))
+            stored = await self._hooks.change(before, await after(before, self._services.clock.now()))
             if stored is not None:
                 return before, stored
         raise ApiError(409, "the hook is being changed by others; read it and try again")
@@ -196,14 +211,5 @@ class Desk:
 
 
 def _without_secret(hook: Hook) -> Hook:
-    """As it is stored: the secret that the user brought is among ``secrets``, which are sealed."""
+    """As it is stored: the secret that the user brought is among ``keys``."""
     return replace(hook, spec=replace(hook.spec, secret=None))
-
-
-def _secrets(spec: HookInput, before: tuple[str, ...]) -> tuple[str, ...]:
-    """The signing secrets of a hook: the user's own, else those it has, else a new one."""
-    if not isinstance(spec.do, WebhookAction):
-        return ()
-    if spec.secret is not None:
-        return (spec.secret,)
-    return before or (signing.new_secret(secrets.token_bytes(32)),)

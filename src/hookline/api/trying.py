@@ -114,7 +114,7 @@ def redirected(services: Services, action: Action, to: str) -> Action:
         if isinstance(
             action, WebhookAction
         ):  # its headers are secrets between the user and the real receiver
-            return msgspec.structs.replace(action, url=to, headers={})
+            return msgspec.structs.replace(action, url=to, headers={}, ca=None)
         return msgspec.structs.replace(action, url=to)
     if isinstance(action, EmailAction):
         try:

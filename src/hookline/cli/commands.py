@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from hookline import __version__
-from hookline.cli import bench, campaigns, deliveries, demo, events, hooks, keys, serve, setup
+from hookline.cli import bench, campaigns, deliveries, demo, events, hooks, keys, serve, setup, verify
 from hookline.cli.common import Mistake
 from hookline.storage import StorageUnavailable
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
+app.command("verify")(verify.verify)
 app.command("migrate")(setup.migrate)
 app.command("check")(setup.check)
 for group in (keys, events, hooks, deliveries, campaigns):

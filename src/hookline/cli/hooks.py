@@ -9,6 +9,7 @@ import typer
 
 from hookline.cli.common import TENANT, group, mistakes, on_app, on_database, read_json, show
 from hookline.model import Action, Hook
+from hookline.rules.signing import SECRET
 from hookline.storage import Storage
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ async def add(
         spec["name"] = name
     with mistakes(ApiError):
         made = await Desk(hookline.services).create(TENANT, decode(msgspec.json.encode(spec), HookInput))
-    print(" ".join((made.id, *made.secrets)))
+    print(" ".join((made.id, *(key.text for key in made.keys if key.text.startswith(SECRET)))))
 
 
 @app.command("test")

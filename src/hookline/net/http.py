@@ -25,6 +25,7 @@ import re
 import ssl
 import time
 
+from cryptography.x509 import load_pem_x509_certificates
 from msgspec import Struct
 
 from hookline.model import AttemptError
@@ -34,7 +35,16 @@ from hookline.net.pool import KEEP_ALIVE, Pool
 from hookline.net.targets import Address, TargetRefused, Targets
 from hookline.net.wire import Connection, Failure
 
-__all__ = ["KEEP_ALIVE", "KEEP_BODY", "KEEP_HEADERS", "READ_BODY", "HttpClient", "Request", "Response"]
+__all__ = [
+    "KEEP_ALIVE",
+    "KEEP_BODY",
+    "KEEP_HEADERS",
+    "READ_BODY",
+    "HttpClient",
+    "Request",
+    "Response",
+    "check_ca",
+]
 
 LARGE = 64 * 1024
 """Bytes from which on a body is not copied behind its head."""
@@ -249,6 +259,18 @@ def _refuse_controls(headers: Headers) -> None:
     for name, value in headers:
         if _UNSENDABLE.search(value):
             raise ValueError(f"the header {name} holds a line break or another control character")
+
+
+def check_ca(ca: str) -> None:
+    """ValueError, in words for users, unless this text is certificates in PEM form (RFC 7468), one or more."""
+    try:
+        if not load_pem_x509_certificates(ca.encode()):
+            raise ValueError("there is none")
+        _trust(ca)
+    except (ValueError, ssl.SSLError):
+        raise ValueError(
+            "these are no certificates in PEM form: -----BEGIN CERTIFICATE----- and so on, one or more"
+        ) from None
 
 
 def _trust(ca: str | None) -> ssl.SSLContext:

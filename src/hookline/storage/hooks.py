@@ -6,12 +6,12 @@ from typing import cast
 
 import msgspec
 
-from hookline.model import Hook, HookInput
+from hookline.model import Hook, HookInput, SigningKey
 from hookline.storage.deliveries import disable_hook
 from hookline.storage.plans import TAKE_CLOCK, Database, Plan, Row, Sql, one
 from hookline.storage.sealing import Sealer
 
-COLUMNS = "tenant, id, seq, spec, secrets, disabled_reason, created_at, updated_at"
+COLUMNS = "tenant, id, seq, spec, keys, disabled_reason, created_at, updated_at"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -21,7 +21,7 @@ class Hooks:
         self._sealer = sealer
 
     def _to_hook(self, row: Row) -> Hook:
-        tenant, hook, seq, spec, secrets, reason, created_at, updated_at = cast(
+        tenant, hook, seq, spec, keys, reason, created_at, updated_at = cast(
             "tuple[str, str, int, bytes, bytes, str | None, int, int]", row
         )
         return Hook(
@@ -29,7 +29,9 @@ class Hooks:
             id=hook,
             seq=seq,
             spec=msgspec.json.decode(self._sealer.open(spec, f"hooks/{tenant}/{hook}/spec"), type=HookInput),
-            secrets=tuple(msgspec.json.decode(self._sealer.open(secrets, f"hooks/{tenant}/{hook}"))),
+            keys=msgspec.json.decode(
+                self._sealer.open(keys, f"hooks/{tenant}/{hook}"), type=tuple[SigningKey, ...]
+            ),
             disabled_reason=reason,
             created_at=created_at,
             updated_at=updated_at,
@@ -64,7 +66,7 @@ class Hooks:
         def plan() -> Plan[Hook | None]:
             yield TAKE_CLOCK
             rows = yield Sql(
-                "UPDATE hooks SET spec = ?, secrets = ?, disabled_reason = ?, updated_at = ?"
+                "UPDATE hooks SET spec = ?, keys = ?, disabled_reason = ?, updated_at = ?"
                 " WHERE tenant = ? AND id = ? AND updated_at = ? AND COALESCE(disabled_reason, '') = ?"
                 " RETURNING id",
                 (
@@ -80,11 +82,11 @@ class Hooks:
         return await self._db.run(plan)
 
     def _sealed(self, hook: Hook) -> tuple[bytes, bytes]:
-        """The spec, which may hold a Slack address or a receiver's password, and the signing secrets."""
+        """The spec, which may hold a Slack address or a receiver's password, and the signing keys."""
         name = f"hooks/{hook.tenant}/{hook.id}"
         return (
             self._sealer.seal(_encode(hook.spec), f"{name}/spec"),
-            self._sealer.seal(_encode(hook.secrets), name),
+            self._sealer.seal(_encode(hook.keys), name),
         )
 
     async def delete(self, tenant: str, hook: str, now: int) -> bool:

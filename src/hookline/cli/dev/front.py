@@ -71,13 +71,13 @@ class DevFront:
         print(f"inbox: {named}, {verdict}", flush=True)
 
     async def _check(self, headers: dict[str, str], body: bytes) -> tuple[bool, str]:
-        """As a receiver does it; only that we look up the secret that a receiver would have been given."""
+        """As a receiver does it; only that we look up the key that a receiver would have been given."""
         delivery = await self._storage.deliveries.get(TENANT, headers.get("hookline-delivery", ""))
         hook = await self._storage.hooks.get(TENANT, delivery.hook or "") if delivery else None
         why = "no delivery of ours is named by its headers"
-        for secret in hook.secrets if hook else ():
+        for key in hook.keys if hook else ():
             try:
-                verify(secret, headers, body, time.time())
+                verify(key.text, headers, body, time.time())
             except SignatureError as error:
                 why = str(error)
             else:

@@ -41,7 +41,7 @@ CREATE TABLE hooks (
   id TEXT NOT NULL,
   seq BIGINT NOT NULL,
   spec {blob} NOT NULL,
-  secrets {blob} NOT NULL,
+  keys {blob} NOT NULL,
   disabled_reason TEXT,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL,
