@@ -21,6 +21,7 @@ from hookline.mail.sender import Mailer
 from hookline.net.http import HttpClient
 from hookline.net.smtp import SmtpClient, parse_smtp_url
 from hookline.net.targets import Targets
+from hookline.rules.correlation import relay_of
 from hookline.services import Services
 from hookline.settings import Settings, secret_key
 from hookline.storage import derive, open_storage
@@ -84,11 +85,14 @@ async def build(
     key = secret_key(settings)
     targets = Targets.parse(settings.allow_targets)
     smtp = parse_smtp_url(settings.smtp_url) if settings.smtp_url else None
+    relay = relay_of(smtp.host, smtp.provider) if smtp else ""
     storage = await open_storage(settings.storage_url, key)
     http = HttpClient(targets, max_connections=MOST_CONNECTIONS)
     mail = SmtpClient(smtp, connections=MAIL_HANDS) if smtp else None
     token_key = derive(key, "tokens")
-    mailer = Mailer(mail, storage, settings.public_url, token_key, clock=clock, wall=wall) if mail else None
+    mailer = None
+    if mail is not None:
+        mailer = Mailer(mail, storage, settings.public_url, token_key, relay=relay, clock=clock, wall=wall)
     intake = Intake(storage, clock)
     tools = Tools(http=http, mailer=mailer, storage=storage, clock=clock, wall=wall)
     dispatcher = Dispatcher(storage, intake, tools, chance)

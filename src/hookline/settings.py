@@ -20,7 +20,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     listen          host:port of the HTTP server
     public_url      how the world reaches us; links and pixels in mails begin with it
     database        postgresql://…, or empty for SQLite in the home
-    smtp_url        smtp://user:password@host:port?starttls=auto|always|never, or smtps://…
+    smtp_url        smtp://user:password@host:port?starttls=auto|always|never&provider=…, or smtps://…
     allow_targets   CIDRs, comma-separated, that hooks may reach although they are not public
     secret_key      64 hexadecimal digits, or empty for a file in the home
     """

@@ -42,11 +42,13 @@ async def _check_database(settings: Settings) -> tuple[str, bool, str]:
 
 async def _check_smtp(settings: Settings) -> tuple[str, bool, str]:
     from hookline.net.smtp import SmtpClient, parse_smtp_url
+    from hookline.rules.correlation import relay_of
 
     if not settings.smtp_url:
         return "SMTP", True, "not set: HOOKLINE_SMTP_URL is needed to send mail"
     try:
         server = parse_smtp_url(settings.smtp_url)
+        relay = relay_of(server.host, server.provider)
     except ValueError as error:
         return "SMTP", False, str(error)
     client = SmtpClient(server)
@@ -54,7 +56,7 @@ async def _check_smtp(settings: Settings) -> tuple[str, bool, str]:
         trouble = await client.check()
     finally:
         await client.close()
-    where = f"{server.host}:{server.port}"
+    where = f"{server.host}:{server.port}" + (f" ({relay})" if relay else "")
     return "SMTP", trouble is None, where if trouble is None else f"{where}: {trouble.detail}"
 
 

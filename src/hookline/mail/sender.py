@@ -13,7 +13,7 @@ from hookline.clock import Clock
 from hookline.mail import compose
 from hookline.model import AttemptError, Campaign, CampaignInput, Delivery, EventDraft, Outcome
 from hookline.net.smtp import SmtpClient, SmtpResult
-from hookline.rules import tokens
+from hookline.rules import correlation, tokens
 from hookline.rules.bounces import classify
 from hookline.rules.templates import TemplateError
 from hookline.rules.times import format_time
@@ -52,7 +52,8 @@ class Letter(Struct, frozen=True, kw_only=True):
 
 
 class Mailer:
-    """Sends letters. ``wall`` is real time, for the Date header; ``clock`` says when an event happened."""
+    """Sends letters. ``wall`` is real time, for the Date header; ``clock`` says when an event happened;
+    ``relay`` is the provider that the server is of, "" for none."""
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class Mailer:
         public_url: str,
         token_key: bytes,
         *,
+        relay: str = "",
         clock: Clock,
         wall: Callable[[], float],
     ) -> None:
@@ -68,6 +70,7 @@ class Mailer:
         self._storage = storage
         self._base = public_url.rstrip("/")
         self._key = token_key
+        self._relay = relay
         self._clock = clock
         self._wall = wall
         self._prepared: dict[str, compose.Prepared] = {}
@@ -133,7 +136,10 @@ class Mailer:
         leave = links.unsubscribe_url if letter.stream == "bulk" else None
         variables = {**letter.variables, "unsubscribe_url": links.unsubscribe_url}
         rendered = letter.prepared.render(variables, links, footer_url=leave)
-        headers = [("X-Hookline-Message", delivery.id), ("X-MJ-CustomID", delivery.id)]
+        headers = [
+            ("X-Hookline-Message", delivery.id),
+            *correlation.headers(self._relay, delivery.id),
+        ]
         if delivery.campaign is not None:
             headers.append(("Feedback-ID", f"{delivery.campaign}:{delivery.tenant}:hookline"))
         raw = compose.build(

@@ -39,7 +39,8 @@ _BREAK = re.compile(rb"\r\n|\r|\n")
 class SmtpSettings(Struct, frozen=True, kw_only=True):
     """A server to hand mail to. ``tls``: "auto" encrypts where the server offers it, "starttls" insists,
     "implicit" is TLS from the first byte; the certificate is always verified. ``timeout`` is seconds for
-    each step, ``data_timeout`` for the answer to the content (RFC 5321 4.5.3.2.6 is patient there)."""
+    each step, ``data_timeout`` for the answer to the content (RFC 5321 4.5.3.2.6 is patient there). ``provider``
+    says whose relay is behind the host, "" where its name tells."""
 
     host: str
     port: int
@@ -48,6 +49,7 @@ class SmtpSettings(Struct, frozen=True, kw_only=True):
     tls: Tls = "auto"
     timeout: float = 30.0
     data_timeout: float = 300.0
+    provider: str = ""
 
 
 class SmtpResult(Struct, frozen=True, kw_only=True):
@@ -64,7 +66,7 @@ class SmtpResult(Struct, frozen=True, kw_only=True):
 
 
 def parse_smtp_url(url: str) -> SmtpSettings:
-    """Reads ``smtp://user:password@host:port?starttls=auto|always|never`` or ``smtps://…``.
+    """Reads ``smtp://user:password@host:port?starttls=auto|always|never`` or ``smtps://…``, and ``provider=…``.
 
     Ports default to 465 for smtps, 587 with a login, else 25. Raises ``ValueError`` in words that do not
     repeat the URL, since it may hold a password.
@@ -79,12 +81,19 @@ def parse_smtp_url(url: str) -> SmtpSettings:
     if not parts.hostname:
         raise ValueError("the SMTP URL names no host")
     if parts.path not in ("", "/") or parts.fragment:
-        raise ValueError("the SMTP URL ends after the port, but for ?starttls=…")
+        raise ValueError("the SMTP URL ends after the port, but for ?starttls=… and ?provider=…")
     username, password = _login(parts)
-    tls = _tls_mode(parts)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    provider = options.pop("provider", "")
+    tls = _tls_mode(parts.scheme, options)
     default = 465 if tls == "implicit" else 25 if username is None else 587
     return SmtpSettings(
-        host=parts.hostname, port=port or default, username=username, password=password, tls=tls
+        host=parts.hostname,
+        port=port or default,
+        username=username,
+        password=password,
+        tls=tls,
+        provider=provider,
     )
 
 
@@ -99,14 +108,13 @@ def _login(parts: SplitResult) -> tuple[str | None, str | None]:
     return username, password
 
 
-def _tls_mode(parts: SplitResult) -> Tls:
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+def _tls_mode(scheme: str, options: dict[str, str]) -> Tls:
     choice = options.pop("starttls", None)
     if options:
         raise ValueError(
-            f"the SMTP URL has an unknown option {next(iter(options))!r}; there is starttls only"
+            f"the SMTP URL has an unknown option {next(iter(options))!r}; there are starttls and provider"
         )
-    if parts.scheme == "smtps":
+    if scheme == "smtps":
         if choice is not None:
             raise ValueError("smtps:// is encrypted from the start: leave out starttls")
         return "implicit"

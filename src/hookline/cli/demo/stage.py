@@ -78,7 +78,7 @@ async def staging(usual_port: bool) -> AsyncIterator[Stage]:
             home=home,
             listen=address_of(listener),
             public_url=url,
-            smtp_url=box.smtp_url,
+            smtp_url=f"{box.smtp_url}&provider=mailjet",
             allow_targets=LOOPBACK,
         )
         clock = ManualClock(RealClock().now() // MINUTE * MINUTE - LAST_HOUR * HOUR)
