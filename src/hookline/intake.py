@@ -174,7 +174,7 @@ class Intake:
         ready: list[CompiledHook] = []
         for hook in config.indexes.get(event.tenant, NO_HOOKS).find(event.type):
             compiled = config.hooks[event.tenant, hook.id]
-            refusal = _refusal(hook, compiled, draft)
+            refusal = _refusal(hook, compiled, draft) or _passes_over(compiled, event)
             if refusal is not None:
                 verdicts.append(Verdict(hook.id, *refusal))
             elif isinstance(compiled, CompiledHook):
@@ -265,6 +265,12 @@ def _refusal(
     if isinstance(compiled, Invalid):
         return "error", str(compiled)
     return None
+
+
+def _passes_over(compiled: CompiledHook | Invalid, event: Event) -> tuple[VerdictKind, str] | None:
+    """Why a hook's action could not tell of this event."""
+    why = compiled.plan.passes_over(event) if isinstance(compiled, CompiledHook) else ""
+    return ("condition", why) if why else None
 
 
 def _needs(compiled: CompiledHook) -> frozenset[str]:

@@ -85,7 +85,7 @@ class Retry(Strict, frozen=True, kw_only=True):
 
 class WebhookAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="webhook"):
     url: str
-    format: Literal["standard", "cloudevents", "template"] = "standard"
+    format: Literal["standard", "cloudevents", "mailjet", "template"] = "standard"
     headers: dict[str, str] = {}
     template: str | None = None
     signatures: Annotated[list[Literal["v1", "v1a"]], Meta(min_length=1, max_length=2)] = msgspec.field(

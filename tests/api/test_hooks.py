@@ -168,7 +168,6 @@ async def test_what_is_wrong_is_named(api: Client) -> None:
         ({"concurrency": 5}, "#/concurrency"),
         ({"order": "subject"}, "#/order"),
         ({"do": WEBHOOK | {"connection": "con_x"}}, "#/do/connection"),
-        ({"do": WEBHOOK | {"format": "mailjet"}}, "#/do/format"),
         ({"do": WEBHOOK | {"format": "mailjet-grouped"}}, "#/do/format"),
         ({"do": {"kind": "slack", "connection": "con_x", "channel": "#a"}}, "#/do/connection"),
         ({"do": SLACK | {"channel": "#a"}}, "#/do/channel"),

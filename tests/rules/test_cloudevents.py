@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.actions.webhook import cloudevent
+from hookline.actions.formats import cloudevent
 from hookline.model import Event, EventDraft
 from hookline.rules import cloudevents
 from hookline.rules.cloudevents import Malformed, binary, is_json, split, structured

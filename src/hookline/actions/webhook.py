@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from hookline.actions import http_outcome
+from hookline.actions.formats import FORMATS, JSON
 from hookline.actions.work import USER_AGENT, VARIABLES, Invalid, Plan, Work
 from hookline.model import Event, Outcome, WebhookAction
 from hookline.net.http import Request, check_ca
-from hookline.rules import signing, templates
-from hookline.rules.times import format_time
+from hookline.rules import mailjet, signing, templates
 
 KIND = "webhook"
 OURS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "hookline-delivery", "user-agent"})
@@ -27,6 +25,9 @@ TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 class WebhookPlan(Plan, frozen=True, kw_only=True):
     action: WebhookAction
     template: templates.Template | None
+
+    def passes_over(self, event: Event) -> str:
+        return mailjet.passes_over(event) if self.action.format == "mailjet" else ""
 
 
 def compile(action: WebhookAction) -> WebhookPlan:
@@ -79,7 +80,10 @@ async def perform(work: Work) -> Outcome:
     plan, event = work.hook.plan, work.event
     if not isinstance(plan, WebhookPlan):
         raise TypeError(type(plan))
-    content_type = "application/json"
+    passed_over = plan.passes_over(event)
+    if passed_over:
+        return Outcome(result="permanent", error="cancelled", detail=passed_over)
+    content_type = JSON
     if plan.template is not None:
         try:
             body = plan.template.render(work.variables).encode()
@@ -88,10 +92,9 @@ async def perform(work: Work) -> Outcome:
             return Outcome(result="permanent", error="template", detail=str(error))
         except msgspec.DecodeError as error:
             return Outcome(result="permanent", error="template", detail=f"the template gave no JSON: {error}")
-    elif plan.action.format == "cloudevents":
-        body, content_type = cloudevent(event), "application/cloudevents+json"
     else:
-        body = standard(event)
+        write, content_type = FORMATS[plan.action.format]
+        body = write(event)
     timestamp = int(work.tools.wall())
     keys = signing.signers(work.hook.hook.keys, plan.action.signatures, work.tools.clock.now())
     headers = (
@@ -115,33 +118,3 @@ async def perform(work: Work) -> Outcome:
     outcome = http_outcome.judge(response, work.tools.clock.now())
     hide = {name.lower() for name in plan.action.headers}  # any of them may carry a key
     return http_outcome.record(outcome, request, response, hide=hide)
-
-
-def standard(event: Event) -> bytes:
-    """The contract's own shape. The publisher's ``data`` goes out with its bytes unchanged."""
-    head = msgspec.json.encode(
-        {
-            "id": event.id,
-            "type": event.type,
-            "timestamp": format_time(event.time),
-            "source": event.source,
-            "subject": event.subject,
-        }
-    )
-    return head[:-1] + b',"data":' + (event.data or b"null") + b"}"
-
-
-def cloudevent(event: Event) -> bytes:
-    """CloudEvents 1.0 in JSON, structured mode, with the attributes that the publisher sent."""
-    extra: dict[str, Any] = msgspec.json.decode(event.envelope) if event.envelope else {}
-    attributes = {
-        "specversion": "1.0",
-        "id": event.source_id or event.id,
-        "source": event.source,
-        "type": event.type,
-        "time": format_time(event.time),
-    }
-    if event.subject is not None:
-        attributes["subject"] = event.subject
-    head = msgspec.json.encode(attributes | extra)
-    return head[:-1] + b',"data":' + event.data + b"}" if event.data else head

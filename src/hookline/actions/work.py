@@ -39,6 +39,10 @@ class Plan(Struct, frozen=True, kw_only=True):
         """Whom the delivery goes to, where that is a person; worked out when the event comes."""
         return None
 
+    def passes_over(self, event: Event) -> str:
+        """Why the action has nothing to say about an event, in words; "" where it has."""
+        return ""
+
 
 class CompiledHook(Struct, frozen=True):
     """A hook ready to act: ``condition`` is its ``if``, ``plan`` its compiled ``do``."""

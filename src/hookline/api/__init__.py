@@ -23,6 +23,7 @@ from hookline.api import (
     hooks,
     keys,
     lists,
+    mailjet,
     openapi,
     receiving,
     replays,
@@ -47,7 +48,7 @@ class Resource(Protocol):
 
 RESOURCES: tuple[Resource, ...] = (
     events, hooks, deliveries, replays, contacts, lists, suppressions, campaigns, connections, sources,
-    receiving, keys, tracking, health, docs,
+    receiving, keys, tracking, mailjet, health, docs,
 )  # fmt: skip
 
 

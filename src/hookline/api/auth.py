@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
@@ -23,6 +25,8 @@ REMEMBER_KEYS = 1024
 PUBLIC = {"scope": "public"}
 PUBLISH = {"scope": "publish"}
 MANAGE = {"scope": "manage"}
+# Basic auth in a key's place: any name, and the key as the password.
+BASIC = {"basic": True}
 
 
 class Authenticator:
@@ -71,7 +75,8 @@ class Authenticator:
         scope = needed_scope(handler.opt, str(connection.scope.get("method")))
         if scope == "public":
             return
-        key = await self.key(connection.headers.get("authorization"))
+        authorization = connection.headers.get("authorization")
+        key = await self.key(_bearer(authorization) if handler.opt.get("basic") else authorization)
         require(key, scope)
         connection.scope["auth"] = key
 
@@ -87,6 +92,17 @@ def require(key: Key, scope: str) -> None:
     """ApiError 403 unless the key's scope reaches ``scope``; each scope has those before it."""
     if SCOPES.index(key.scope) < SCOPES.index(scope):
         raise ApiError(403, f"this needs a key with the scope {scope}; this key has {key.scope}")
+
+
+def _bearer(authorization: str | None) -> str | None:
+    """Basic auth (RFC 7617) whose password is a key, as the header that the key itself would have."""
+    scheme, _, encoded = (authorization or "").strip().partition(" ")
+    if scheme.lower() != "basic":
+        return authorization
+    try:
+        return "Bearer " + b64decode(encoded, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return None
 
 
 def _unauthorized(detail: str, challenge: str) -> ApiError:

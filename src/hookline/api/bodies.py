@@ -26,7 +26,7 @@ LATER_IN_HOOK = frozenset(
     {
         "/wait", "/unless", "/batch", "/rate", "/concurrency", "/order",
         "/do/connection", "/do/channel", "/do/template",
-        "/do/format=mailjet", "/do/format=mailjet-grouped",
+        "/do/format=mailjet-grouped",
     }
 )  # fmt: skip
 LATER: Mapping[Any, frozenset[str]] = {

@@ -18,18 +18,9 @@ from hookline.model import SECOND
 from hookline.providers import fields, proofs
 from hookline.providers.parsed import Incoming, ParsedEvent
 from hookline.providers.provider import Credentials, Provider
+from hookline.rules.mailjet import TYPES
 
 NAME = "mailjet"
-
-TYPES = {
-    "sent": "email.sent",
-    "open": "email.opened",
-    "click": "email.clicked",
-    "bounce": "email.bounced",
-    "blocked": "email.blocked",
-    "spam": "email.complained",
-    "unsub": "email.unsubscribed",
-}
 
 # By `error_related_to` and `error`; what Mailjet may add later falls back to the first alone.
 REASONS = {

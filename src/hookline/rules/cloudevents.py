@@ -1,7 +1,7 @@
 """CloudEvents 1.0 as they come in: structured, batched and binary, by its JSON format and HTTP binding.
 
 Attributes that an Event has no field for (``datacontenttype``, ``dataschema``, extensions) and
-``data_base64`` are kept in ``envelope``, as a JSON object; ``actions.webhook.cloudevent`` gives them out again.
+``data_base64`` are kept in ``envelope``, as a JSON object; ``actions.formats.cloudevent`` gives them out again.
 """
 
 from __future__ import annotations

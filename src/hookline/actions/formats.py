@@ -1,0 +1,52 @@
+"""How an event is written for a receiver: the contract's own shape, CloudEvents, or Mailjet's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from hookline.model import Event
+from hookline.rules import mailjet
+from hookline.rules.times import format_time
+
+JSON = "application/json"
+
+
+def standard(event: Event) -> bytes:
+    """The contract's own shape. The publisher's ``data`` goes out with its bytes unchanged."""
+    head = msgspec.json.encode(
+        {
+            "id": event.id,
+            "type": event.type,
+            "timestamp": format_time(event.time),
+            "source": event.source,
+            "subject": event.subject,
+        }
+    )
+    return head[:-1] + b',"data":' + (event.data or b"null") + b"}"
+
+
+def cloudevent(event: Event) -> bytes:
+    """CloudEvents 1.0 in JSON, structured mode, with the attributes that the publisher sent."""
+    extra: dict[str, Any] = msgspec.json.decode(event.envelope) if event.envelope else {}
+    attributes = {
+        "specversion": "1.0",
+        "id": event.source_id or event.id,
+        "source": event.source,
+        "type": event.type,
+        "time": format_time(event.time),
+    }
+    if event.subject is not None:
+        attributes["subject"] = event.subject
+    head = msgspec.json.encode(attributes | extra)
+    return head[:-1] + b',"data":' + event.data + b"}" if event.data else head
+
+
+# By `do.format`: how one event is written, and the content type of it.
+FORMATS: dict[str, tuple[Callable[[Event], bytes], str]] = {
+    "standard": (standard, JSON),
+    "cloudevents": (cloudevent, "application/cloudevents+json"),
+    "mailjet": (mailjet.encode, JSON),
+}

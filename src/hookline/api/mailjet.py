@@ -1,0 +1,260 @@
+"""`/v3/REST/eventcallbackurl` as Mailjet serves it, so that its clients need only another base URL.
+
+A callback URL is a hook on one email event in Mailjet's format; its ``ID`` is the hook's place in our
+sequence. Facts are from Mailjet's public API reference.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import msgspec
+from litestar import Request, Response, delete, get, post, put
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Struct
+
+from hookline.api import errors
+from hookline.api.auth import BASIC, Caller
+from hookline.api.errors import ApiError, as_api_error
+from hookline.api.hook_view import HIDDEN, is_on
+from hookline.api.hooks import Desk
+from hookline.model import Hook, HookInput, WebhookAction
+from hookline.rules.mailjet import NAMES, number_of
+from hookline.services import Services
+from hookline.storage import StorageUnavailable
+
+PATH = "/v3/REST/eventcallbackurl"
+MARK = "eventcallbackurl"
+"""The key of a hook's metadata that says that it is one of these; its value is the event's name."""
+EventType = Literal["sent", "open", "click", "bounce", "blocked", "spam", "unsub"]
+PAGE = 250
+
+
+class Given(Struct, frozen=True, rename="pascal", kw_only=True):
+    """What a client writes. What it read it may send back: ``ID`` and the API key's fields change nothing."""
+
+    url: str | None = None
+    event_type: EventType | None = None
+    version: Literal[1, 2, "1", "2"] | None = None
+    is_backup: bool | None = None
+    status: Literal["alive", "dead"] | None = None
+
+
+class Callback(Struct, frozen=True, rename="pascal", kw_only=True):
+    """A row, as Mailjet shows it."""
+
+    api_key_id: int = msgspec.field(name="APIKeyID")
+    api_key_alt: str = msgspec.field(name="APIKeyALT", default="")
+    event_type: str
+    id: int = msgspec.field(name="ID")
+    is_backup: bool = False
+    status: Literal["alive", "dead"]
+    url: str
+    version: int
+
+
+class Callbacks(Struct, frozen=True, rename="pascal"):
+    """How Mailjet wraps every answer."""
+
+    count: int
+    data: list[Callback]
+    total: int
+
+
+class Fault(Struct, frozen=True, rename="pascal"):
+    """Mailjet's errors."""
+
+    error_info: str
+    error_message: str
+    status_code: int
+
+
+class CallbackDesk:
+    """The hooks of a tenant that are callback URLs."""
+
+    def __init__(self, services: Services) -> None:
+        self._desk = Desk(services)
+        self._hooks = services.storage.hooks
+
+    async def all(self, tenant: str) -> list[Hook]:
+        """The oldest first."""
+        found: list[Hook] = []
+        before: int | None = None
+        while page := await self._hooks.page(tenant, limit=PAGE, before=before):
+            found += [hook for hook in page if _event_type(hook)]
+            before = page[-1].seq
+        return found[::-1]
+
+    async def find(self, tenant: str, name: str) -> Hook:
+        """By ``ID``, or by Mailjet's other key: ``open|false``. ApiError 404."""
+        wanted, _, backup = unquote(name).partition("|")
+        for hook in await self.all(tenant):
+            if str(hook.seq) == wanted or (
+                _event_type(hook) == wanted and backup.lower() in ("", "0", "false")
+            ):
+                return hook
+        raise ApiError(404, "Object not found")
+
+    async def create(self, tenant: str, given: Given) -> Hook:
+        if given.url is None:
+            raise ApiError(400, "Url: a callback needs one")
+        wanted = given.event_type or "open"
+        if any(_event_type(hook) == wanted for hook in await self.all(tenant)):
+            raise ApiError(400, f"EventType: there is a callback for {wanted} already; change it with PUT")
+        url, headers = _parted(given.url, {})
+        action = WebhookAction(url=url, headers=headers, format=_format(given.version or 1))
+        spec = HookInput(
+            name=f"Mailjet's {wanted}",
+            on=_on(wanted),
+            do=action,
+            metadata={MARK: wanted},
+            enabled=given.status != "dead",
+        )
+        return await self._desk.create(tenant, spec)
+
+    async def change(self, tenant: str, name: str, given: Given) -> Hook:
+        hook = await self.find(tenant, name)
+        action = hook.spec.do
+        patch: dict[str, Any] = {}
+        do: dict[str, Any] = {}
+        wanted = given.event_type
+        if wanted is not None and wanted != _event_type(hook):
+            if any(_event_type(other) == wanted for other in await self.all(tenant)):
+                raise ApiError(400, f"EventType: there is a callback for {wanted} already")
+            patch |= {"on": _on(wanted), "metadata": {MARK: wanted}, "name": f"Mailjet's {wanted}"}
+        if given.version is not None:
+            do["format"] = _format(given.version)
+        if given.url is not None and isinstance(action, WebhookAction):
+            do["url"], headers = _parted(given.url, action.headers)
+            do["headers"] = dict.fromkeys(action.headers) | headers
+            patch["enabled"] = True  # as with Mailjet: a new URL brings a dead callback back to life
+        if given.status is not None:
+            patch["enabled"] = given.status == "alive"
+        return await self._desk.change(tenant, hook.id, patch | ({"do": do} if do else {}))
+
+    async def delete(self, tenant: str, name: str) -> None:
+        await self._desk.delete(tenant, (await self.find(tenant, name)).id)
+
+
+def _event_type(hook: Hook) -> str | None:
+    """The event that a hook is a callback for, if it is one."""
+    written = isinstance(hook.spec.do, WebhookAction) and hook.spec.do.format in FORMATS.values()
+    return hook.spec.metadata.get(MARK) if written else None
+
+
+def _on(event_type: str) -> list[str]:
+    return [ours for ours, theirs in NAMES.items() if theirs == event_type]
+
+
+FORMATS: dict[int, Literal["mailjet"]] = {1: "mailjet"}
+
+
+def _format(version: int | str) -> Literal["mailjet"]:
+    if int(version) not in FORMATS:
+        raise ApiError(400, f"Version: {errors.NOT_YET}")
+    return FORMATS[int(version)]
+
+
+def _parted(url: str, before: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """A URL without its name and password, and the header that they are sent in (RFC 7617).
+
+    A password as it is shown stands for the one that there is.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ApiError(400, "Url: this is no URL") from None
+    userinfo, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    bare = urlunsplit(parts._replace(netloc=host))
+    user, _, password = (unquote(part) for part in userinfo.partition(":"))
+    if password == HIDDEN and "Authorization" in before:
+        return bare, {"Authorization": before["Authorization"]}
+    return bare, {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def _whole(action: WebhookAction) -> str:
+    """The URL with its name, and its password hidden."""
+    scheme, _, encoded = action.headers.get("Authorization", "").partition(" ")
+    try:
+        user = b64decode(encoded).decode().partition(":")[0] if scheme == "Basic" else ""
+    except (binascii.Error, UnicodeDecodeError):
+        user = ""
+    parts = urlsplit(action.url)
+    return urlunsplit(parts._replace(netloc=f"{user}:{HIDDEN}@{parts.netloc}")) if user else action.url
+
+
+def _shown(hook: Hook) -> Callback:
+    action = hook.spec.do
+    return Callback(
+        api_key_id=number_of(hook.tenant, 31),
+        event_type=_event_type(hook) or "",
+        id=hook.seq,
+        status="alive" if is_on(hook) else "dead",
+        url=_whole(action) if isinstance(action, WebhookAction) else "",
+        version=1,
+    )
+
+
+def _answer(hooks: list[Hook], total: int | None = None) -> Callbacks:
+    return Callbacks(len(hooks), [_shown(hook) for hook in hooks], len(hooks) if total is None else total)
+
+
+def _checked(given: Given) -> Given:
+    if given.is_backup:
+        raise ApiError(400, f"IsBackup: {errors.NOT_YET}; what a dead callback missed can be replayed")
+    return given
+
+
+def _handle(request: Request[Any, Any, Any], error: Exception) -> Response[Fault]:
+    """Our errors in Mailjet's words: what is wrong with a field is a 400."""
+    problem = as_api_error(error)
+    status = 400 if problem.status == 422 else problem.status
+    detail = problem.detail.replace("#/do/url", "Url").replace("#/", "")
+    return Response(Fault("", detail, status), status_code=status, headers=problem.headers)
+
+
+def routes(services: Services) -> list[HTTPRouteHandler]:
+    desk = CallbackDesk(services)
+    handlers: Any = {
+        ApiError: _handle,
+        HTTPException: _handle,
+        StorageUnavailable: _handle,
+        Exception: _handle,
+    }
+    common: dict[str, Any] = {"opt": BASIC, "exception_handlers": handlers, "include_in_schema": False}
+
+    @get(PATH, **common)
+    async def index(
+        key: Caller,
+        event_type: Annotated[EventType | None, QueryParameter(name="EventType")] = None,
+        limit: Annotated[int, QueryParameter(name="Limit", ge=0, le=1000)] = 10,
+        offset: Annotated[int, QueryParameter(name="Offset", ge=0)] = 0,
+    ) -> Callbacks:
+        found = [hook for hook in await desk.all(key.tenant) if event_type in (None, _event_type(hook))]
+        return _answer(found[offset:][: limit or None], len(found))
+
+    @post(PATH, **common)
+    async def create(key: Caller, data: JSONBody[Given]) -> Callbacks:
+        return _answer([await desk.create(key.tenant, _checked(data))])
+
+    @get(PATH + "/{name:str}", **common)
+    async def one(key: Caller, name: FromPath[str]) -> Callbacks:
+        return _answer([await desk.find(key.tenant, name)])
+
+    @put(PATH + "/{name:str}", **common)
+    async def change(key: Caller, name: FromPath[str], data: JSONBody[Given]) -> Callbacks:
+        return _answer([await desk.change(key.tenant, name, _checked(data))])
+
+    @delete(PATH + "/{name:str}", **common)
+    async def remove(key: Caller, name: FromPath[str]) -> None:
+        await desk.delete(key.tenant, name)
+
+    return [index, create, one, change, remove]
