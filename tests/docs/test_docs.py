@@ -12,6 +12,7 @@ from msgspec.structs import fields
 
 from hookline import __version__
 from hookline.cli.commands import app
+from hookline.providers import PROVIDERS
 from hookline.rules.catalogue import known_types
 from hookline.settings import Settings
 from support.process import Serve
@@ -54,6 +55,14 @@ async def test_every_route_is_documented(tmp_path: Path) -> None:
 
 def test_every_event_type_is_documented() -> None:
     assert [name for name in known_types() if f"`{name}`" not in REFERENCE] == []
+
+
+def test_every_provider_is_documented() -> None:
+    page = (ROOT / "docs" / "providers.md").read_text()
+    rows = {line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")}
+    assert [provider.name for provider in PROVIDERS if f"`{provider.name}`" not in rows] == []
+    names = {name for provider in PROVIDERS for name in provider.credentials}
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
 
 
 def test_links_lead_somewhere() -> None:
