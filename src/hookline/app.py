@@ -49,6 +49,13 @@ class App:
             services.dispatcher.run(),
             services.campaigns.run(),
             services.replayer.run(),
+            services.storage.listen(
+                {
+                    "dispatch": services.dispatcher.wake,
+                    "campaigns": services.campaigns.look,
+                    "replays": services.replayer.look,
+                }
+            ),
         ):
             self._tasks.append(asyncio.create_task(work))
 

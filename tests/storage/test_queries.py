@@ -17,7 +17,7 @@ from hookline.storage.deliveries import Deliveries
 from hookline.storage.events import Events
 from hookline.storage.hooks import Hooks
 from hookline.storage.migrations import migrate
-from hookline.storage.plans import Plan, Sql
+from hookline.storage.plans import Plan, Sql, Wake
 from hookline.storage.sealing import Sealer
 from hookline.storage.sqlite import SqliteDatabase
 
@@ -38,6 +38,9 @@ class Explaining:
         try:
             step = next(steps)
             while True:
+                if isinstance(step, Wake):
+                    step = steps.send([])
+                    continue
                 assert isinstance(step, Sql)
                 explained = self.connection.execute(f"EXPLAIN QUERY PLAN {step.text}", step.args)
                 self.steps += [row[3] for row in explained]
@@ -47,6 +50,9 @@ class Explaining:
             return value
 
     read = run
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        raise NotImplementedError
 
     async def close(self) -> None:
         self.connection.close()

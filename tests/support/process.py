@@ -23,28 +23,48 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
 
 
 class Serve:
-    """``hookline serve`` on a free port; ``url`` is where it listens."""
+    """``hookline serve`` on a free port; ``url`` is where it listens, ``log`` all that it said, once it ended."""
+
+    command = "serve"
+    ready = rb"http://[\d.]+:\d+"
 
     def __init__(self, home: Path, *arguments: str, **settings: str) -> None:
         self.environment = environment(home, **settings)
         self.arguments = arguments
         self.url = ""
         self.key = ""
+        self.log = ""
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            *HOOKLINE, "serve", *self.arguments, env=self.environment,
+            *HOOKLINE, self.command, *self.arguments, env=self.environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         assert self._process.stdout is not None
         said = b""
-        while not (found := re.search(rb"http://[\d.]+:\d+", said)):
+        while not (found := re.search(self.ready, said)):
             line = await asyncio.wait_for(self._process.stdout.readline(), 30)
-            assert line, f"serve stopped: {said.decode()}"
+            assert line, f"{self.command} stopped: {said.decode()}"
             said += line
         self.url = found[0].decode()
         self._drain = asyncio.create_task(self._process.stdout.read())
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds of the machine's memory now (proc(5))."""
+        found = re.search(r"^VmRSS:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text(), re.M)
+        assert found is not None
+        return int(found[1]) * 1024
+
+    @property
+    def open_files(self) -> int:
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     async def run(self, *arguments: str) -> str:
         """Another command on the same data; what it printed."""
@@ -64,14 +84,26 @@ class Serve:
         """As a power cut would."""
         await self._end(signal.SIGKILL)
 
-    async def stop(self) -> None:
-        await self._end(signal.SIGTERM)
+    async def stop(self) -> int:
+        """Ask it to stop, as a supervisor does; the exit code."""
+        return await self._end(signal.SIGTERM)
 
-    async def _end(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.returncode is None:
+    def freeze(self) -> None:
+        """Let it stand still, as a machine that is suspended."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    async def _end(self, number: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        if self._process.returncode is None:
             self._process.send_signal(number)
             await self._process.wait()
-            await self._drain
+            self.log += (await self._drain).decode()
+        assert self._process.returncode is not None
+        return self._process.returncode
 
     async def call(self, http: aiohttp.ClientSession, method: str, path: str, body: Any = None) -> Any:
         """A call of the API with the key; its JSON."""
@@ -79,3 +111,10 @@ class Serve:
         async with http.request(method, self.url + path, json=body, headers=headers) as answer:
             assert answer.status < 300, await answer.text()
             return await answer.json()
+
+
+class Worker(Serve):
+    """``hookline worker``; it has no address."""
+
+    command = "worker"
+    ready = rb"works beside the others"

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from hookline import __version__
-from hookline.cli import bench, campaigns, deliveries, demo, events, hooks, keys, serve, setup, verify
+from hookline.cli import bench, campaigns, deliveries, demo, events, hooks, keys, serve, setup, verify, worker
 from hookline.cli.common import Mistake
 from hookline.storage import StorageUnavailable
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
 app.command("verify")(verify.verify)

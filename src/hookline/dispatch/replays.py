@@ -31,6 +31,10 @@ class Replayer:
         self._wake.set()
         return stored
 
+    def look(self) -> None:
+        """There may be a replay to carry on."""
+        self._wake.set()
+
     async def run(self) -> None:
         """Work until cancelled."""
         await keep_going("replays", self._clock, self._wake, self.run_once, POLL)

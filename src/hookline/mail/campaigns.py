@@ -38,6 +38,10 @@ class CampaignRunner:
         self._wake.set()
         return True
 
+    def look(self) -> None:
+        """There may be a campaign to carry on."""
+        self._wake.set()
+
     def settled(self, delivery: Delivery) -> None:
         """A delivery has reached an end: perhaps its campaign has, too."""
         if delivery.campaign is not None:

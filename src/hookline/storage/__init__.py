@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hookline.storage.accepting import accept_plan
@@ -15,7 +15,7 @@ from hookline.storage.events import Events
 from hookline.storage.grouping import Grouped
 from hookline.storage.hooks import Hooks
 from hookline.storage.migrations import migrate, remember_secret_key
-from hookline.storage.plans import Database, StorageUnavailable
+from hookline.storage.plans import Database, Loop, StorageUnavailable
 from hookline.storage.postgres import PostgresDatabase
 from hookline.storage.replays import Replays
 from hookline.storage.sealing import Sealer, derive
@@ -67,6 +67,21 @@ class Storage:
 
     async def _accept_alone(self, unit: Unit) -> list[Accepted]:
         return (await self._db.run(lambda: accept_plan([unit])))[0]
+
+    async def listen(self, wakes: Mapping[Loop, Callable[[], None]]) -> None:
+        """Call a loop's function when another process has stored work for it; until cancelled.
+
+        Everyone is called when the line to the database was cut and is up again: something may have been
+        missed.
+        """
+        calls = {str(loop): wake for loop, wake in wakes.items()}
+
+        def heard(loop: str) -> None:
+            call = calls.get(loop)
+            if call is not None:  # a newer Hookline may have more loops
+                call()
+
+        await self._db.listen(heard)
 
     async def close(self) -> None:
         await self._accepting.close()

@@ -9,7 +9,7 @@ import msgspec
 
 from hookline.model import DAY, Delivery, Event
 from hookline.rules.counting import fold
-from hookline.storage.plans import Many, Plan, Sql, Value
+from hookline.storage.plans import Many, Plan, Sql, Value, Wake
 from hookline.storage.units import (
     Accepted,
     LimitClaim,
@@ -200,6 +200,8 @@ def _store(items: Sequence[Prepared]) -> Plan[None]:
     deliveries = [delivery_row(delivery) for item in items for delivery in item.deliveries]
     if deliveries:
         yield Many(INSERT_DELIVERIES, DELIVERY_COLUMNS, deliveries)
+    if any(delivery.state == "queued" for item in items for delivery in item.deliveries):
+        yield Wake("dispatch")
     effects = [item for item in items if item.effect is not None]
     if effects:
         yield from _suppress(effects)

@@ -9,7 +9,7 @@ import msgspec
 
 from hookline.model import Campaign, CampaignInput, Delivery, Message
 from hookline.storage.accepting import DELIVERY_COLUMNS, INSERT_RECIPIENTS, delivery_row
-from hookline.storage.plans import Database, Many, Plan, Row, Sql, one
+from hookline.storage.plans import Database, Many, Plan, Row, Sql, Wake, one
 
 COLUMNS = "tenant, id, seq, spec, list, state, cursor, created_at, started_at, finished_at"
 FIELDS = COLUMNS.split(", ")
@@ -61,6 +61,7 @@ class Campaigns:
                 " WHERE tenant = ? AND id = ? AND state = 'draft' RETURNING id",
                 (now, tenant, campaign),
             )
+            yield Wake("campaigns")
             return bool(rows)
 
         return await self._db.run(plan)
@@ -85,6 +86,7 @@ class Campaigns:
                 delivery_row(msgspec.structs.replace(delivery, seq=first + place))
                 for place, delivery in enumerate(deliveries)
             ]
+            yield Wake("dispatch")
             return len((yield Many(INSERT_RECIPIENTS, DELIVERY_COLUMNS, rows)))
 
         return await self._db.run(plan)

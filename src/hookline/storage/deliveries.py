@@ -11,7 +11,7 @@ from hookline.model import Attempt, ContactChange, Delivery, Event, Kind
 from hookline.rules import lifecycle
 from hookline.storage.accepting import DELIVERY_COLUMNS, insert, names, store_follow_ups
 from hookline.storage.events import find_events
-from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, all_of, one
+from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, Wake, all_of, one
 from hookline.storage.units import ContactMoved, Prepared, Settlement
 
 COLUMNS = names(DELIVERY_COLUMNS)
@@ -212,6 +212,8 @@ class Deliveries:
                     before.state, before.attempts,
                 ),
             )  # fmt: skip
+            if rows:
+                yield Wake("dispatch")
             return after if rows else None
 
         return await self._db.run(plan)
@@ -227,6 +229,8 @@ class Deliveries:
                 "tenant:t id:t owner:t at:i",
                 [(d.tenant, d.id, d.owner, now) for d in unbegun],
             )
+            if unbegun:
+                yield Wake("dispatch")
 
         await self._db.run(plan)
 
@@ -330,6 +334,8 @@ def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled
         if s.change is not None:
             yield from _change_contact(s.delivery.tenant, s.change, s.after.updated_at)
     stored = yield from store_follow_ups([s.follow_ups for s in kept if s.follow_ups is not None])
+    if any(s.after.state == "queued" for s in kept):
+        yield Wake("dispatch")
     for s in kept:
         if s.disable_hook is not None and s.delivery.hook is not None:
             yield from disable_hook(s.delivery.tenant, s.delivery.hook, s.disable_hook, s.after.updated_at)
@@ -372,6 +378,7 @@ def _change_contact(tenant: str, change: ContactChange, now: int) -> Plan[None]:
 def disable_hook(tenant: str, hook: str, reason: str, now: int) -> Plan[None]:
     """Switch a hook off, and hold what waits in its lane. The clock's row first: see ``settle``."""
     yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
+    yield Wake("dispatch")
     yield Sql(
         "UPDATE hooks SET disabled_reason = ?, updated_at = ? WHERE tenant = ? AND id = ?",
         (reason, now, tenant, hook),

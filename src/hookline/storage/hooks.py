@@ -8,7 +8,7 @@ import msgspec
 
 from hookline.model import Hook, HookInput, SigningKey
 from hookline.storage.deliveries import disable_hook
-from hookline.storage.plans import TAKE_CLOCK, Database, Plan, Row, Sql, one
+from hookline.storage.plans import TAKE_CLOCK, Database, Plan, Row, Sql, Wake, one
 from hookline.storage.sealing import Sealer
 
 COLUMNS = "tenant, id, seq, spec, keys, disabled_reason, created_at, updated_at"
@@ -50,6 +50,7 @@ class Hooks:
                     stored.disabled_reason, stored.created_at, stored.updated_at,
                 ),
             )  # fmt: skip
+            yield Wake("dispatch")
             return stored
 
         return await self._db.run(plan)
@@ -77,6 +78,7 @@ class Hooks:
             if not rows:
                 return None
             yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
+            yield Wake("dispatch")
             return stored
 
         return await self._db.run(plan)
@@ -103,6 +105,7 @@ class Hooks:
             if rows:
                 yield Sql(cancel + "next_at IS NOT NULL", (now, tenant, hook))
                 yield Sql(cancel + "state = 'held'", (now, tenant, hook))
+                yield Wake("dispatch")
             return bool(rows)
 
         return await self._db.run(plan)

@@ -8,7 +8,7 @@ that waits in a thread (SQLite) and for one that awaits (PostgreSQL).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 Value = str | int | bytes | None
 Row = tuple[Value, ...]
@@ -35,7 +35,19 @@ class Many(NamedTuple):
     rows: Sequence[Sequence[Value]]
 
 
-Plan = Generator[Sql | Many, list[Row], T]
+Loop = Literal["dispatch", "campaigns", "replays"]
+
+
+class Wake(NamedTuple):
+    """Once this is committed, there is work for a loop of every process: none need wait for its next look.
+
+    It makes things quick and nothing true: who does not hear it finds the work a moment later by himself.
+    """
+
+    loop: Loop
+
+
+Plan = Generator[Sql | Many | Wake, list[Row], T]
 
 
 class StorageUnavailable(Exception):
@@ -62,6 +74,11 @@ class Database(Protocol):
 
     async def read(self, plan: Callable[[], Plan[T]]) -> T:
         """Run a plan that only reads, on one snapshot."""
+        ...
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """Call ``heard`` with the loops that a commit of another process has work for; until cancelled, or
+        without end where there is no other process."""
         ...
 
     async def close(self) -> None: ...

@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias, TypeVar
 
 import asyncpg
 
-from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable, Value, returns_rows
+from hookline.storage.listening import SAY, keep_listening
+from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable, Value, Wake, returns_rows
 
 T = TypeVar("T")
 Connection: TypeAlias = (
@@ -54,10 +55,13 @@ def _storable(value: Value) -> Value:
     return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
 
 
-async def _execute(connection: Connection, step: Sql | Many) -> list[Row]:
+async def _execute(connection: Connection, step: Sql | Many | Wake) -> list[Row]:
     if isinstance(step, Sql):
         args = [_storable(value) for value in step.args]
         return [tuple(row) for row in await connection.fetch(_numbered(step.text), *args)]
+    if isinstance(step, Wake):
+        await connection.fetch(SAY, step.loop)
+        return []
     text = _unnest(step.text, step.columns)
     counted = not returns_rows(text)
     if not step.rows:
@@ -127,6 +131,9 @@ class PostgresDatabase:
                 return await _drive(connection, plan())
         except AWAY as error:
             raise StorageUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        await keep_listening(self._url, heard, AWAY)
 
     async def close(self) -> None:
         for pool in (self._pool, self._vital):

@@ -12,7 +12,7 @@ from hookline.rules.matching import matches
 from hookline.storage.accepting import DELIVERY_COLUMNS, INSERT_DELIVERIES, delivery_row
 from hookline.storage.deliveries import to_delivery
 from hookline.storage.events import decode_verdicts
-from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Row, Sql, Value, one
+from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Row, Sql, Value, Wake, one
 
 COLUMNS = "tenant, id, seq, spec, state, cursor, until_seq, total, done, created_at, finished_at"
 FIELDS = COLUMNS.split(", ")
@@ -46,6 +46,7 @@ class Replays:
                     stored.created_at, None,
                 ),
             )  # fmt: skip
+            yield Wake("replays")
             return stored
 
         return await self._db.run(plan)
@@ -85,6 +86,7 @@ class Replays:
             owed = yield from _release(found, now)
             if owed:
                 yield from _store([renew(event, old) for event, old in owed])
+                yield Wake("dispatch")
             finished = cursor >= stored.until_seq
             after = msgspec.structs.replace(
                 stored,

@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable, returns_rows
+from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable, Wake, returns_rows
 
 T = TypeVar("T")
 MAX_GROUP = 256
@@ -70,9 +70,11 @@ def _drive(connection: sqlite3.Connection, plan: Plan[T]) -> T:
         return value
 
 
-def _execute(connection: sqlite3.Connection, step: Sql | Many) -> list[Row]:
+def _execute(connection: sqlite3.Connection, step: Sql | Many | Wake) -> list[Row]:
     if isinstance(step, Sql):
         return connection.execute(step.text, step.args).fetchall()
+    if isinstance(step, Wake):
+        return []
     text = _one_row(step.text, step.columns)
     if not returns_rows(text):
         return [(connection.executemany(text, step.rows).rowcount if step.rows else 0,)]
@@ -143,6 +145,10 @@ class SqliteDatabase:
                 connection.execute("ROLLBACK")
         except sqlite3.DatabaseError as error:
             raise _translate(error) from error
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """One process owns the file: there is nobody to hear."""
+        await asyncio.Event().wait()
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
