@@ -11,7 +11,7 @@ from typing import Any
 
 from hookline import dashboard
 from hookline.actions.work import Tools
-from hookline.api import build_api
+from hookline.api import Api
 from hookline.clock import Clock, RealClock
 from hookline.dispatch import MAIL_HANDS, Dispatcher
 from hookline.dispatch.replays import Replayer
@@ -36,7 +36,7 @@ class App:
 
     def __init__(self, services: Services, mail: SmtpClient | None) -> None:
         self.services = services
-        self.asgi = build_api(services, dashboard.routes())
+        self.asgi = Api(services, dashboard.routes())
         self._mail = mail
         self._tasks: list[asyncio.Task[Any]] = []
 

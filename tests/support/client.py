@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import aiohttp
-import uvicorn
 
 from hookline.app import App, build
+from hookline.cli.asgi import Asgi
+from hookline.cli.serving import address_of, listen
+from hookline.cli.serving import serving as server
 from hookline.clock import Clock
 from hookline.rules.keys import Scope, digest, new_key
 from hookline.settings import Settings
@@ -93,16 +93,9 @@ class Client:
 @asynccontextmanager
 async def serving(app: App) -> AsyncIterator[str]:
     """The app on an ephemeral port of loopback; connections wait in the socket until it accepts them."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    host, port = listening.getsockname()
-    config = uvicorn.Config(app.asgi, lifespan="off", log_config=None, timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve(sockets=[listening]))
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.should_exit = True
-        await running
+    with listen("127.0.0.1", 0) as listener:
+        async with server(cast("Asgi", app.asgi), listener, app.asgi.publisher.reply):
+            yield f"http://{address_of(listener)}"
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 
 from hookline.api import (
     campaigns,
@@ -52,25 +52,23 @@ RESOURCES: tuple[Resource, ...] = (
 )  # fmt: skip
 
 
-def build_api(services: Services, pages: Sequence[HTTPRouteHandler] = ()) -> ASGIApp:
-    """The API, and ``pages`` beside it, as an ASGI application.
+class Api:
+    """The API, and ``pages`` beside it, as an ASGI application. ``publisher`` answers ``POST /v1/events``, the hot
+    path, past the framework."""
 
-    ``POST /v1/events``, the hot path, goes past the framework.
-    """
-    authenticator = Authenticator(services.storage)
-    publish = Publisher(services, authenticator)
-    framework = build_litestar(services, authenticator, pages)
+    def __init__(self, services: Services, pages: Sequence[HTTPRouteHandler] = ()) -> None:
+        authenticator = Authenticator(services.storage)
+        self.publisher = Publisher(services, authenticator)
+        self._framework = build_litestar(services, authenticator, pages)
 
-    async def api(scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
-            await framework(scope, receive, send)
+            await self._framework(scope, receive, send)
         elif scope["path"] == "/v1/events" and scope["method"] == "POST":
-            await publish(scope, receive, send)
+            await self.publisher(scope, receive, send)
         else:
             most = MAX_IN if scope["path"].startswith("/in/") else MAX_BODY
-            await framework(scope, limited(receive, scope["headers"], most), send)
-
-    return api
+            await self._framework(scope, limited(receive, scope["headers"], most), send)
 
 
 def build_litestar(

@@ -79,26 +79,35 @@ class Publisher:
         self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"x-content-type-options", b"nosniff")]
-        try:
-            status, media, body = 202, "application/json", await self._answer(scope, receive)
-        except Exception as error:  # noqa: BLE001 - every request gets an answer
-            problem = as_api_error(error)
-            status, media, body = problem.status, MEDIA_TYPE, problem.body()
-            headers += [(name.encode(), value.encode()) for name, value in problem.headers.items()]
-        headers += [(b"content-type", media.encode()), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        headers: Headers = scope["headers"]
+        most = bodies.limited(receive, headers, bodies.MAX_EVENTS)
+        status, fields, body = await self.reply(headers, scope["query_string"], most)
+        await send({"type": "http.response.start", "status": status, "headers": fields})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> bytes:
-        headers: Headers = scope["headers"]
+    async def reply(
+        self, headers: Headers, query: bytes, body: bytes | Receive
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Status, headers and body of the answer to a request whose headers have names in lower case."""
+        try:
+            answer = await self._answer(headers, query, body)
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            problem = as_api_error(error)
+            answer = problem.body()
+            fields = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+            return problem.status, [*_fields(MEDIA_TYPE.encode(), answer), *fields], answer
+        return 202, _fields(b"application/json", answer), answer
+
+    async def _answer(self, headers: Headers, query: bytes, body: bytes | Receive) -> bytes:
         named = dict(headers)
         key = await self._authenticator.key(named.get(b"authorization", b"").decode("latin-1"))
         require(key, "publish")
-        for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
-            raise bad_parameter(name, "there is no such parameter")
+        if query:
+            for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+                raise bad_parameter(name, "there is no such parameter")
         content_type = named.get(b"content-type", b"").decode("latin-1")
-        body = await bodies.read(bodies.limited(receive, headers, bodies.MAX_EVENTS))
+        if not isinstance(body, bytes):
+            body = await bodies.read(body)
         drafts, many = read_events(content_type, headers, body, key.id)
         try:
             accepted = await self._intake.accept(key.tenant, drafts) if drafts else []
@@ -108,6 +117,14 @@ class Publisher:
             raise ApiError(409, f"{place}: {detail}", [Fault(detail, pointer=place)]) from None
         answers = [_answer(one) for one in accepted]
         return _encode(EventsAccepted(answers) if many else answers[0])
+
+
+def _fields(media: bytes, body: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-type", media),
+        (b"content-length", b"%d" % len(body)),
+    ]
 
 
 def _answer(accepted: Accepted) -> EventAccepted:

@@ -44,7 +44,7 @@ async def serve(
         await app.start()
         serving.spare_collector()
         asgi = development.DevFront(app, box) if dev else cast("Asgi", app.asgi)
-        await stack.enter_async_context(serving.serving(asgi, listener))
+        await stack.enter_async_context(serving.serving(asgi, listener, app.asgi.publisher.reply))
         if dev:
             await development.introduce(app, box is not None)
         else:

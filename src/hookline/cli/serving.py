@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ import uvicorn
 
 from hookline.cli.asgi import Asgi, Receive, Scope, Send
 from hookline.cli.common import Mistake
+from hookline.cli.door import Door, Reply
 from hookline.settings import Settings
 
 BACKLOG = 2048
@@ -37,12 +39,15 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(asgi: Asgi, listener: socket.socket) -> AsyncIterator[None]:
-    """Answer HTTP on a listening socket for as long as the block lasts; requests under way are finished."""
+async def serving(asgi: Asgi, listener: socket.socket, reply: Reply | None = None) -> AsyncIterator[None]:
+    """Answer HTTP on a listening socket for as long as the block lasts; requests under way are finished.
+
+    ``reply`` answers publishers, past the server (see ``door``); ``asgi`` does where there is none.
+    """
     stopping = asyncio.Event()
     config = uvicorn.Config(
         ending_streams(asgi, stopping),
-        http="httptools",
+        http=cast("Any", partial(Door, reply)) if reply else "httptools",
         ws="none",
         lifespan="off",
         access_log=False,
