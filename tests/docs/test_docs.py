@@ -59,7 +59,7 @@ def test_every_event_type_is_documented() -> None:
 
 def test_every_provider_is_documented() -> None:
     page = (ROOT / "docs" / "providers.md").read_text()
-    rows = {line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")}
+    rows = {line.split("|")[1].strip() for line in page.splitlines() if line.count("|") > 5}
     assert [provider.name for provider in PROVIDERS if f"`{provider.name}`" not in rows] == []
     names = {name for provider in PROVIDERS for name in provider.credentials}
     assert [name for name in sorted(names) if f"`{name}`" not in page] == []

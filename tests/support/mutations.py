@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from hookline.providers import Incoming, ParsedEvent, Provider
+from hookline.providers import Incoming, NotSigned, ParsedEvent, Provider
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -60,7 +60,7 @@ def read(
         if provider.answer(call, credentials or {}) is not None:
             return []
         events = provider.parse(call, credentials or {})
-    except ValueError as error:
+    except (ValueError, NotSigned) as error:
         events, words = [], str(error)
         assert words
     for event in events:

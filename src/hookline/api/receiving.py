@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 import structlog
-from litestar import HttpMethod, Request, Response, route
+from litestar import HttpMethod, Request, route
+from litestar import Response as Answer
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
@@ -17,8 +18,8 @@ from hookline.api.auth import PUBLIC
 from hookline.api.errors import ApiError, not_found
 from hookline.api.mail_events import mail_event
 from hookline.model import EventDraft, Message, Source
-from hookline.net.http import HttpClient
 from hookline.net.http import Request as Fetch
+from hookline.net.http import Response
 from hookline.providers import BY_NAME, Incoming, NotSigned, ParsedEvent, Provider, Reply
 from hookline.providers.fields import digest_raw
 from hookline.providers.proofs import same
@@ -44,8 +45,8 @@ class Received(Struct, frozen=True):
 class Files:
     """What was fetched for providers, such as certificates, by its URL; the oldest go first."""
 
-    def __init__(self, http: HttpClient) -> None:
-        self._http = http
+    def __init__(self, send: Callable[[Fetch], Awaitable[Response]]) -> None:
+        self._send = send
         self._kept: OrderedDict[str, bytes] = OrderedDict()
 
     async def read(self, url: str) -> bytes:
@@ -59,7 +60,7 @@ class Files:
 
     async def visit(self, url: str) -> bytes:
         """What is there now."""
-        answer = await self._http.send(Fetch(method="GET", url=url, timeout=FETCH_SECONDS))
+        answer = await self._send(Fetch(method="GET", url=url, timeout=FETCH_SECONDS))
         if answer.status != 200:
             why = answer.detail or f"the status was {answer.status}"
             raise ApiError(502, f"{url[:200]} could not be fetched: {why}")
@@ -69,10 +70,10 @@ class Files:
 class Receiver:
     """Takes in what providers send."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, files: Files) -> None:
         self._storage = services.storage
         self._intake = services.intake
-        self._files = Files(services.http)
+        self._files = files
 
     async def find(self, source_id: str) -> Source:
         found = await self._storage.access.source_anywhere(source_id)
@@ -175,7 +176,7 @@ def handshake(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def routes(services: Services) -> list[HTTPRouteHandler]:
-    receiver = Receiver(services)
+    receiver = Receiver(services, Files(services.http.send))
 
     @route(
         "/in/{source_id:str}",
@@ -184,13 +185,13 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         opt=PUBLIC,
         include_in_schema=False,
     )
-    async def receive(request: Request[Any, Any, Any], source_id: FromPath[str]) -> Response[Any]:
+    async def receive(request: Request[Any, Any, Any], source_id: FromPath[str]) -> Answer[Any]:
         """200 only once all is durable; GET and HEAD answer providers that look whether someone is there."""
         source = await receiver.find(source_id)
         if request.method == "OPTIONS":
-            return Response(None, status_code=204, headers=handshake(request.headers))
+            return Answer(None, status_code=204, headers=handshake(request.headers))
         if request.method != "POST":
-            return Response(None, status_code=200)
+            return Answer(None, status_code=200)
         call = Incoming(
             headers=dict(request.headers),
             body=await request.body(),
@@ -200,8 +201,8 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         )
         answer = await receiver.receive(source, call)
         if isinstance(answer, Reply):
-            return Response(answer.body, status_code=200, media_type=answer.media_type)
-        return Response(answer, status_code=200)
+            return Answer(answer.body, status_code=200, media_type=answer.media_type)
+        return Answer(answer, status_code=200)
 
     return [receive]
 
