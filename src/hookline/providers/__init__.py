@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hookline.providers import mailjet, sendgrid, ses
+from hookline.providers import mailjet, sendgrid, ses, sparkpost
 from hookline.providers.parsed import Incoming, ParsedEvent
 from hookline.providers.provider import NotSigned, Provider, Reply
 
 __all__ = ["BY_NAME", "PROVIDERS", "Incoming", "NotSigned", "ParsedEvent", "Provider", "Reply"]
 
-PROVIDERS: tuple[Provider, ...] = (mailjet.PROVIDER, sendgrid.PROVIDER, ses.PROVIDER)
+PROVIDERS: tuple[Provider, ...] = (
+    mailjet.PROVIDER,
+    sendgrid.PROVIDER,
+    ses.PROVIDER,
+    sparkpost.PROVIDER,
+)
 BY_NAME: Mapping[str, Provider] = {provider.name: provider for provider in PROVIDERS}
