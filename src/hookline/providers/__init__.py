@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hookline.providers import mailjet, sendgrid, ses, sparkpost
+from hookline.providers import mailjet, mandrill, sendgrid, ses, sparkpost
 from hookline.providers.parsed import Incoming, ParsedEvent
 from hookline.providers.provider import NotSigned, Provider, Reply
 
@@ -15,5 +15,6 @@ PROVIDERS: tuple[Provider, ...] = (
     sendgrid.PROVIDER,
     ses.PROVIDER,
     sparkpost.PROVIDER,
+    mandrill.PROVIDER,
 )
 BY_NAME: Mapping[str, Provider] = {provider.name: provider for provider in PROVIDERS}
