@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hookline.providers import mailjet, mandrill, sendgrid, ses, sparkpost
+from hookline.providers import mailjet, mandrill, postal, sendgrid, ses, sparkpost
 from hookline.providers.parsed import Incoming, ParsedEvent
 from hookline.providers.provider import NotSigned, Provider, Reply
 
@@ -16,5 +16,6 @@ PROVIDERS: tuple[Provider, ...] = (
     ses.PROVIDER,
     sparkpost.PROVIDER,
     mandrill.PROVIDER,
+    postal.PROVIDER,
 )
 BY_NAME: Mapping[str, Provider] = {provider.name: provider for provider in PROVIDERS}
