@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hookline.providers import mailersend, mailjet, mandrill, postal, sendgrid, ses, sparkpost
+from hookline.providers import mailersend, mailjet, mailtrap, mandrill, postal, sendgrid, ses, sparkpost
 from hookline.providers.parsed import Incoming, ParsedEvent
 from hookline.providers.provider import NotSigned, Provider, Reply
 
@@ -18,5 +18,6 @@ PROVIDERS: tuple[Provider, ...] = (
     mandrill.PROVIDER,
     postal.PROVIDER,
     mailersend.PROVIDER,
+    mailtrap.PROVIDER,
 )
 BY_NAME: Mapping[str, Provider] = {provider.name: provider for provider in PROVIDERS}
