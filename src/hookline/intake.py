@@ -306,8 +306,10 @@ def _claim(hook: Hook, event: Event, values: Mapping[str, Any], delivery: str, n
 
 def _key(draft: EventDraft, now: int) -> EventKey:
     name = hashlib.sha256(f"{draft.source}\0{draft.source_id}".encode()).digest()[:16]
-    parts = (draft.type, draft.subject, draft.time, _canonical(draft.data), _canonical(draft.envelope or b""))
-    body = hashlib.sha256(repr(parts).encode()).digest()[:16]
+    head = repr((draft.type, draft.subject, draft.time)).encode()
+    # No text of JSON has a NUL: what is between two of them is one part.
+    parts = b"\0".join((head, _canonical(draft.data), _canonical(draft.envelope or b"")))
+    body = hashlib.sha256(parts).digest()[:16]
     return EventKey(draft.source, name, body, now)
 
 

@@ -12,20 +12,21 @@ from hookline.rules import mailjet
 from hookline.rules.times import format_time
 
 JSON = "application/json"
+_encode = msgspec.json.Encoder().encode
+
+
+class _Head(msgspec.Struct, frozen=True):
+    id: str
+    type: str
+    timestamp: str
+    source: str
+    subject: str | None
 
 
 def standard(event: Event) -> bytes:
     """The contract's own shape. The publisher's ``data`` goes out with its bytes unchanged."""
-    head = msgspec.json.encode(
-        {
-            "id": event.id,
-            "type": event.type,
-            "timestamp": format_time(event.time),
-            "source": event.source,
-            "subject": event.subject,
-        }
-    )
-    return head[:-1] + b',"data":' + (event.data or b"null") + b"}"
+    head = _encode(_Head(event.id, event.type, format_time(event.time), event.source, event.subject))
+    return b'%s,"data":%s}' % (head[:-1], event.data or b"null")
 
 
 def cloudevent(event: Event) -> bytes:

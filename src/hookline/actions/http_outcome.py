@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -13,7 +13,29 @@ from hookline.net.http import Request, Response
 from hookline.rules.times import from_datetime
 
 KEPT_BODY = 16 * 1024
+_encode = msgspec.json.Encoder().encode
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request as it is written down."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: str
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer as it is written down; times are in milliseconds."""
+
+    status: int | None
+    headers: dict[str, str]
+    body: str
+    truncated: bool
+    address: str | None
+    connect_ms: float
+    total_ms: float
 
 
 def header(response: Response, name: str) -> str | None:
@@ -65,24 +87,20 @@ def record(
     url: str | None = None,
 ) -> Outcome:
     """The outcome with the exchange written down; headers named in ``hide`` and a masked ``url`` stay secret."""
-    asked = {
-        "method": request.method,
-        "url": url or request.url,
-        "headers": {k: "…" if k.lower() in hide else v for k, v in request.headers},
-        "body": _readable(request.body),
-    }
-    answered: Mapping[str, object] = {
-        "status": response.status,
-        "headers": _joined(response.headers),
-        "body": _readable(response.body[:KEPT_BODY]),
-        "truncated": response.truncated,
-        "address": response.address,
-        "connect_ms": round(response.connect_ms, 3),
-        "total_ms": round(response.total_ms, 3),
-    }
-    return msgspec.structs.replace(
-        outcome, request=msgspec.json.encode(asked), response=msgspec.json.encode(answered)
+    headers = (
+        {k: "…" if k.lower() in hide else v for k, v in request.headers} if hide else dict(request.headers)
     )
+    asked = Asked(request.method, url or request.url, headers, _readable(request.body))
+    answered = Answered(
+        status=response.status,
+        headers=_joined(response.headers),
+        body=_readable(response.body[:KEPT_BODY]),
+        truncated=response.truncated,
+        address=response.address,
+        connect_ms=round(response.connect_ms, 3),
+        total_ms=round(response.total_ms, 3),
+    )
+    return msgspec.structs.replace(outcome, request=_encode(asked), response=_encode(answered))
 
 
 def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -94,4 +112,5 @@ def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _readable(body: bytes) -> str:
-    return body.decode("utf-8", "replace").replace("\0", "\ufffd")
+    text = body.decode("utf-8", "replace") if body else ""
+    return text.replace("\0", "\ufffd") if "\0" in text else text

@@ -15,6 +15,7 @@ import binascii
 import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
@@ -25,6 +26,7 @@ from hookline.model import SigningKey
 SECRET, PRIVATE, PUBLIC = "whsec_", "whsk_", "whpk_"
 KEY_OF = {"v1": SECRET, "v1a": PRIVATE}
 TOLERANCE = 300  # seconds that a timestamp may be off, as the public libraries have it
+REMEMBERED = 1024  # keys that are kept as they are used, and need not be read for each signature
 MOST_KEYS = 5  # of one kind that sign side by side: each makes the header longer
 
 
@@ -140,7 +142,12 @@ def verify(key: str, headers: Mapping[str, str], body: bytes, now: float, tolera
 def _signature(key: str, content: bytes) -> str:
     if key.startswith(PRIVATE):
         return "v1a," + b64encode(_private(key).sign(content)).decode()
-    return "v1," + b64encode(hmac.digest(parse_secret(key), content, "sha256")).decode()
+    return "v1," + b64encode(hmac.digest(_secret(key), content, "sha256")).decode()
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _secret(text: str) -> bytes:
+    return parse_secret(text)
 
 
 def _signed_by(key: str, given: Iterable[str], content: bytes) -> bool:
@@ -155,6 +162,7 @@ def _signed_by(key: str, given: Iterable[str], content: bytes) -> bool:
     return False
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _private(text: str) -> Ed25519PrivateKey:
     raw = _decoded(text, PRIVATE, "a private key")
     if len(raw) not in (32, 64):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
@@ -62,10 +63,17 @@ def _offset(zone: str) -> timedelta:
 
 def format_time(micros: int) -> str:
     """RFC 3339 in UTC with as many digits as are needed: none, three or six."""
-    moment = to_datetime(micros)
-    fraction = micros % 1_000_000
-    spec = "seconds" if fraction == 0 else "milliseconds" if fraction % 1000 == 0 else "microseconds"
-    return moment.isoformat(timespec=spec)[:-6] + "Z"
+    seconds, fraction = divmod(micros, 1_000_000)
+    if fraction == 0:
+        return _second(seconds) + "Z"
+    if fraction % 1000 == 0:
+        return f"{_second(seconds)}.{fraction // 1000:03d}Z"
+    return f"{_second(seconds)}.{fraction:06d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    return to_datetime(seconds * 1_000_000).isoformat(timespec="seconds")[:-6]
 
 
 def to_datetime(micros: int) -> datetime:
