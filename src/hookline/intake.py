@@ -159,12 +159,14 @@ class Intake:
                 event, campaign=_text(data.get("campaign")), message=_text(data.get("message"))
             )
         verdicts, deliveries, claims = await self._match(config, event, draft, now)
+        gathers = {delivery.id: most for delivery in deliveries if (most := _most(config, delivery))}
         return Prepared(
             event=msgspec.structs.replace(event, verdicts=tuple(verdicts)),
             deliveries=tuple(deliveries),
             claims=tuple(claims),
             key=_key(draft, now) if draft.source_id is not None else None,
             effect=effect,
+            gathers=gathers,
         )
 
     async def _match(
@@ -209,20 +211,24 @@ class Intake:
         hook = compiled.hook
         contact = values.get("contact")
         address = compiled.plan.address(values)
-        owner = self.reserve(hook.id, compiled.kind)  # last, so that nothing can fail behind it
+        batch = compiled.batch
+        # Last, so that nothing can fail behind it. What gathers events is begun by its time, or when it is full.
+        owner = self.reserve(hook.id, compiled.kind) if batch is None else None
         return Delivery(
             tenant=event.tenant,
             id=name,
             lane=hook.id,
             kind=compiled.kind,
-            state="queued" if owner is None else "sending",
-            next_at=now if owner is None else None,
+            state="waiting" if batch else "queued" if owner is None else "sending",
+            next_at=now + batch.every if batch else now if owner is None else None,
             owner=owner,
             hook=hook.id,
             event=event.id,
             contact=contact["id"] if contact else None,
             address=address,
             depth=event.depth + 1,
+            size=1 if batch else 0,
+            weight=len(event.data) if batch else 0,
             created_at=now,
             updated_at=now,
         )
@@ -271,6 +277,12 @@ def _passes_over(compiled: CompiledHook | Invalid, event: Event) -> tuple[Verdic
     """Why a hook's action could not tell of this event."""
     why = compiled.plan.passes_over(event) if isinstance(compiled, CompiledHook) else ""
     return ("condition", why) if why else None
+
+
+def _most(config: Config, delivery: Delivery) -> int:
+    """How many events a delivery takes, if it is a batch."""
+    compiled = config.hooks[delivery.tenant, delivery.lane] if delivery.size else None
+    return compiled.batch.most if isinstance(compiled, CompiledHook) and compiled.batch else 0
 
 
 def _needs(compiled: CompiledHook) -> frozenset[str]:

@@ -72,6 +72,13 @@ class Limit(Strict, frozen=True, kw_only=True):
     within: str = "forever"
 
 
+class Batch(Strict, frozen=True, kw_only=True):
+    """Up to ``max`` events in one delivery, which waits ``every`` so long for more of them."""
+
+    max: Annotated[int, Meta(ge=1, le=1000)] = 100
+    every: str = "1s"
+
+
 # 5 s to 3.5 days in nine retries: a receiver may be away for a long weekend.
 DEFAULT_SCHEDULE = ("5s", "5m", "30m", "2h", "5h", "10h", "14h", "20h", "24h")
 
@@ -85,7 +92,7 @@ class Retry(Strict, frozen=True, kw_only=True):
 
 class WebhookAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="webhook"):
     url: str
-    format: Literal["standard", "cloudevents", "mailjet", "template"] = "standard"
+    format: Literal["standard", "cloudevents", "mailjet", "mailjet-grouped", "template"] = "standard"
     headers: dict[str, str] = {}
     template: str | None = None
     signatures: Annotated[list[Literal["v1", "v1a"]], Meta(min_length=1, max_length=2)] = msgspec.field(
@@ -137,6 +144,7 @@ class HookInput(Strict, frozen=True, kw_only=True):
     name: Annotated[str, Meta(max_length=200)] = ""
     if_: str | None = msgspec.field(name="if", default=None)
     limit: Limit | None = None
+    batch: Batch | None = None
     retry: Retry = msgspec.field(default_factory=Retry)
     enabled: bool = True
     metadata: dict[str, str] = {}
@@ -170,7 +178,8 @@ class Delivery(Struct, frozen=True, kw_only=True):
     """One action owed. ``owner`` is the epoch of the process that holds it, set just while ``sending``.
 
     ``attempts`` counts all tries, ``tries`` those that the schedule counts. ``resume_state`` and
-    ``resume_at`` are where an extra attempt leads back to when it fails.
+    ``resume_at`` are where an extra attempt leads back to when it fails. A batch has ``size`` events of
+    ``weight`` bytes together, of which ``event`` is the first; what is no batch has the size 0.
     """
 
     tenant: str
@@ -194,6 +203,8 @@ class Delivery(Struct, frozen=True, kw_only=True):
     resume_at: int | None = None
     replay: str | None = None
     depth: int = 0
+    size: int = 0
+    weight: int = 0
     seq: int = 0
 
 

@@ -19,6 +19,7 @@ async def test_a_delivery_with_its_attempts(api: Client, receiver: Receiver) -> 
     [listed] = (await api.get("/v1/deliveries")).json["data"]
     shown = (await api.get(f"/v1/deliveries/{listed['id']}")).json
     attempts = shown.pop("attempts")
+    assert shown.pop("events") == [event]
     assert shown == listed
     wanted = {"kind": "webhook", "state": "succeeded", "hook": hook["id"], "event": event, "attempt_count": 2}
     assert wanted.items() <= shown.items()

@@ -42,6 +42,7 @@ async def test_a_hook_is_made_and_shown(api: Client) -> None:
         "on": ["order.*", "email.opened"],
         "if": "event.data.total > 100",
         "limit": {"count": 1, "per": "subject", "within": "24h"},
+        "batch": None,
         "do": WEBHOOK
         | {"format": "standard", "headers": {"x-shop": "…"}, "template": None}
         | {"signatures": ["v1"], "ca": None},
@@ -163,12 +164,10 @@ async def test_what_is_wrong_is_named(api: Client) -> None:
     [
         ({"wait": "5m"}, "#/wait"),
         ({"unless": {"on": ["email.opened"], "same": "message"}}, "#/unless"),
-        ({"batch": {"max": 100, "every": "1s"}}, "#/batch"),
         ({"rate": {"count": 10, "per": "1s"}}, "#/rate"),
         ({"concurrency": 5}, "#/concurrency"),
         ({"order": "subject"}, "#/order"),
         ({"do": WEBHOOK | {"connection": "con_x"}}, "#/do/connection"),
-        ({"do": WEBHOOK | {"format": "mailjet-grouped"}}, "#/do/format"),
         ({"do": {"kind": "slack", "connection": "con_x", "channel": "#a"}}, "#/do/connection"),
         ({"do": SLACK | {"channel": "#a"}}, "#/do/channel"),
         ({"do": {"kind": "email", "to": "a@b.example", "template": "tpl_x"}}, "#/do/template"),
@@ -403,3 +402,19 @@ async def test_a_hook_with_lists_and_connections_that_exist(api: Client) -> None
 
 async def test_an_unknown_type_of_ours_is_refused_but_any_of_yours_is_taken(api: Client) -> None:
     assert (await api.hook(on=["never.seen", "shop.*", "*", "delivery.failed"]))["on"]
+
+
+async def test_a_batch_is_shown_and_only_webhooks_have_one(api: Client) -> None:
+    made = await api.hook(batch={"every": "5s"})
+    assert made["batch"] == {"max": 100, "every": "5s"}
+    gone = await api.patch(f"/v1/hooks/{made['id']}", {"batch": None})
+    assert gone.json["batch"] is None
+    for change, pointer in (
+        ({"do": {"kind": "slack", "url": "https://hooks.slack.com/services/a/b/c"}}, "#/batch"),
+        ({"do": WEBHOOK | {"format": "template", "template": "{}"}}, "#/batch"),
+        ({"batch": {"max": 0}}, "#/batch/max"),
+        ({"batch": {"every": "2h"}}, "#/batch/every"),
+        ({"batch": {"every": "0s"}}, "#/batch/every"),
+    ):
+        reply = await api.post("/v1/hooks", {"on": ["*"], "do": WEBHOOK, "batch": {}} | change)
+        assert reply.status == 422 and pointer in reply.faults, reply.body

@@ -37,12 +37,12 @@ async def test_the_mailjet_client_creates_lists_changes_and_deletes(api: Client)
         "Url": "https://shop.example/mj", "Version": 1,
     }  # fmt: skip
     assert isinstance(row["ID"], int) and isinstance(row["APIKeyID"], int)
-    await call(urls.create, data={"EventType": "click", "Url": "https://shop.example/c"})
+    await call(urls.create, data={"EventType": "click", "Url": "https://shop.example/c", "Version": 2})
     status, listed = await call(urls.get)
     assert (status, [one["EventType"] for one in listed["Data"]]) == (200, ["open", "click"])
     status, listed = await call(urls.get, filters={"EventType": "click", "Limit": 1})
-    assert [(one["EventType"], one["Version"]) for one in listed["Data"]] == [("click", 1)]
-    change = {"Url": "https://shop.example/new", "Version": 1}
+    assert [(one["EventType"], one["Version"]) for one in listed["Data"]] == [("click", 2)]
+    change = {"Url": "https://shop.example/new", "Version": 2}
     status, changed = await call(urls.update, id=row["ID"], data=change)
     assert status == 200 and changed["Data"][0] | change == changed["Data"][0]
     status, one = await call(urls.get, id=row["ID"])

@@ -9,12 +9,14 @@ from hookline.actions.facts import Facts
 from hookline.actions.work import (
     CONDITION_VARIABLES,
     ActionModule,
+    Batching,
     CompiledHook,
     Invalid,
+    Plan,
     Tools,
     Work,
 )
-from hookline.model import SECOND, Delivery, Event, Hook, Kind, Outcome
+from hookline.model import HOUR, SECOND, Delivery, Event, Hook, HookInput, Kind, Outcome
 from hookline.rules import cel
 from hookline.rules.templates import TemplateError
 from hookline.rules.times import parse_duration
@@ -40,14 +42,30 @@ def compile_hook(hook: Hook) -> CompiledHook:
     limited = spec.limit is not None and spec.limit.within != "forever"
     if spec.limit is not None and limited and _duration("/limit/within", spec.limit.within) < SECOND:
         raise Invalid("/limit/within", "a limit counts within 1s at least; a shorter time limits nothing")
+    plan = BY_KIND[str(kind)].compile(spec.do)
     return CompiledHook(
         hook=hook,
         kind=cast("Kind", kind),
         condition=condition,
-        plan=BY_KIND[str(kind)].compile(spec.do),
+        plan=plan,
         schedule=tuple(schedule),
         timeout=timeout / SECOND,
+        batch=_batching(spec, plan),
     )
+
+
+def _batching(spec: HookInput, plan: Plan) -> Batching | None:
+    """How a hook gathers events, if it does."""
+    if spec.batch is None:
+        return plan.batch
+    if not plan.batches:
+        raise Invalid(
+            "/batch", "only webhooks in the formats standard, cloudevents and mailjet-grouped have batches"
+        )
+    every = _duration("/batch/every", spec.batch.every)
+    if not 0 < every <= HOUR:
+        raise Invalid("/batch/every", "a batch waits for its events for more than nothing and at most 1h")
+    return Batching(spec.batch.max, every)
 
 
 def _duration(pointer: str, text: str) -> int:
@@ -77,4 +95,9 @@ async def perform(
         variables = await facts.load(event, hook.plan.names, tools.clock.now()) if hook.plan.names else {}
     except (TemplateError, cel.EvalError, ValueError) as error:
         return Outcome(result="permanent", error="template", detail=str(error))
-    return await BY_KIND[hook.kind].perform(Work(delivery, event, hook, variables, tools))
+    events: tuple[Event, ...] = ()
+    if delivery.size:
+        events = tuple(await tools.storage.events.of_batch(delivery.tenant, delivery.id))
+    elif hook.batch is not None:
+        events = (event,)
+    return await BY_KIND[hook.kind].perform(Work(delivery, event, hook, variables, tools, events))

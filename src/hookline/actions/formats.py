@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -45,9 +45,21 @@ def cloudevent(event: Event) -> bytes:
     return head[:-1] + b',"data":' + event.data + b"}" if event.data else head
 
 
+def array(write: Callable[[Event], bytes]) -> Callable[[Sequence[Event]], bytes]:
+    """How several events are written: a JSON array of what one would be."""
+    return lambda events: b"[" + b",".join(map(write, events)) + b"]"
+
+
 # By `do.format`: how one event is written, and the content type of it.
 FORMATS: dict[str, tuple[Callable[[Event], bytes], str]] = {
     "standard": (standard, JSON),
     "cloudevents": (cloudevent, "application/cloudevents+json"),
     "mailjet": (mailjet.encode, JSON),
+}
+# The same for a batch.
+BATCH_FORMATS: dict[str, tuple[Callable[[Sequence[Event]], bytes], str]] = {
+    "standard": (array(standard), JSON),
+    "cloudevents": (array(cloudevent), "application/cloudevents-batch+json"),
+    "mailjet": (array(mailjet.encode), JSON),  # one that was gathered when the hook had the other format
+    "mailjet-grouped": (array(mailjet.encode), JSON),
 }

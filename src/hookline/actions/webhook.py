@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from hookline.actions import http_outcome
-from hookline.actions.formats import FORMATS, JSON
-from hookline.actions.work import USER_AGENT, VARIABLES, Invalid, Plan, Work
+from hookline.actions.formats import BATCH_FORMATS, FORMATS, JSON
+from hookline.actions.work import USER_AGENT, VARIABLES, Batching, Invalid, Plan, Work
 from hookline.model import Event, Outcome, WebhookAction
 from hookline.net.http import Request, check_ca
 from hookline.rules import mailjet, signing, templates
@@ -27,7 +29,15 @@ class WebhookPlan(Plan, frozen=True, kw_only=True):
     template: templates.Template | None
 
     def passes_over(self, event: Event) -> str:
-        return mailjet.passes_over(event) if self.action.format == "mailjet" else ""
+        return mailjet.passes_over(event) if self.action.format.startswith("mailjet") else ""
+
+    @property
+    def batches(self) -> bool:
+        return self.action.format in BATCH_FORMATS and self.action.format != "mailjet"
+
+    @property
+    def batch(self) -> Batching | None:
+        return Batching(mailjet.BATCH, mailjet.EVERY) if self.action.format == "mailjet-grouped" else None
 
 
 def compile(action: WebhookAction) -> WebhookPlan:
@@ -80,7 +90,7 @@ async def perform(work: Work) -> Outcome:
     plan, event = work.hook.plan, work.event
     if not isinstance(plan, WebhookPlan):
         raise TypeError(type(plan))
-    passed_over = plan.passes_over(event)
+    passed_over = plan.passes_over(event) if not work.events else _left_over(plan, work.events)
     if passed_over:
         return Outcome(result="permanent", error="cancelled", detail=passed_over)
     content_type = JSON
@@ -92,17 +102,21 @@ async def perform(work: Work) -> Outcome:
             return Outcome(result="permanent", error="template", detail=str(error))
         except msgspec.DecodeError as error:
             return Outcome(result="permanent", error="template", detail=f"the template gave no JSON: {error}")
+    elif work.events:
+        write_all, content_type = BATCH_FORMATS[plan.action.format]
+        body = write_all([event for event in work.events if not plan.passes_over(event)])
     else:
         write, content_type = FORMATS[plan.action.format]
         body = write(event)
+    name = work.delivery.id if work.events else event.id
     timestamp = int(work.tools.wall())
     keys = signing.signers(work.hook.hook.keys, plan.action.signatures, work.tools.clock.now())
     headers = (
         ("content-type", content_type),
         ("user-agent", USER_AGENT),
-        ("webhook-id", event.id),
+        ("webhook-id", name),
         ("webhook-timestamp", str(timestamp)),
-        ("webhook-signature", signing.sign(keys, event.id, timestamp, body)),
+        ("webhook-signature", signing.sign(keys, name, timestamp, body)),
         ("hookline-delivery", work.delivery.id),
         *plan.action.headers.items(),
     )
@@ -118,3 +132,10 @@ async def perform(work: Work) -> Outcome:
     outcome = http_outcome.judge(response, work.tools.clock.now())
     hide = {name.lower() for name in plan.action.headers}  # any of them may carry a key
     return http_outcome.record(outcome, request, response, hide=hide)
+
+
+def _left_over(plan: WebhookPlan, events: Sequence[Event]) -> str:
+    """Why a batch cannot go out, the hook having changed since, in words; "" where it can."""
+    if plan.action.format not in BATCH_FORMATS:
+        return f"this is a batch, which the hook's format {plan.action.format} does not have"
+    return plan.passes_over(events[0]) if all(map(plan.passes_over, events)) else ""

@@ -29,11 +29,28 @@ class Invalid(Exception):
         self.pointer, self.detail = pointer, detail
 
 
+class Batching(Struct, frozen=True):
+    """How many events a delivery takes at ``most``, and how long it waits for them."""
+
+    most: int
+    every: int
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """An action, compiled: templates parsed, expressions closed. ``names`` are the variables it needs."""
 
     names: frozenset[str]
     address_names: frozenset[str] = frozenset()
+
+    @property
+    def batches(self) -> bool:
+        """Whether the action can tell of several events at once."""
+        return False
+
+    @property
+    def batch(self) -> Batching | None:
+        """How it gathers events where the hook does not say."""
+        return None
 
     def address(self, values: Mapping[str, Any]) -> str | None:
         """Whom the delivery goes to, where that is a person; worked out when the event comes."""
@@ -53,6 +70,7 @@ class CompiledHook(Struct, frozen=True):
     plan: Plan
     schedule: tuple[int, ...]
     timeout: float
+    batch: Batching | None = None
 
 
 class Tools(Struct, frozen=True):
@@ -66,13 +84,17 @@ class Tools(Struct, frozen=True):
 
 
 class Work(Struct, frozen=True):
-    """One attempt to be made. ``variables`` are those that the plan names, as CEL values."""
+    """One attempt to be made. ``variables`` are those that the plan names, as CEL values.
+
+    ``events`` are those of a batch, of which ``event`` is the first; there are none where it is no batch.
+    """
 
     delivery: Delivery
     event: Event
     hook: CompiledHook
     variables: Mapping[str, Any]
     tools: Tools
+    events: tuple[Event, ...] = ()
 
 
 class ActionModule(Protocol):

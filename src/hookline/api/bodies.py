@@ -24,9 +24,8 @@ MAX_IN = 8 * MIB
 # What the contract has and this version has not: refused, never stored and ignored.
 LATER_IN_HOOK = frozenset(
     {
-        "/wait", "/unless", "/batch", "/rate", "/concurrency", "/order",
+        "/wait", "/unless", "/rate", "/concurrency", "/order",
         "/do/connection", "/do/channel", "/do/template",
-        "/do/format=mailjet-grouped",
     }
 )  # fmt: skip
 LATER: Mapping[Any, frozenset[str]] = {

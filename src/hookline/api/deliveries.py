@@ -31,7 +31,8 @@ Standing = Annotated[State | None, QueryParameter(name="state", description="How
 
 
 class DeliveryShown(Struct, kw_only=True):
-    """``next_attempt_at`` is ``null`` where none is to come, or one is under way."""
+    """``next_attempt_at`` is ``null`` where none is to come, or one is under way. ``size`` is how many events a
+    batch has, of which ``event`` is the first; ``null`` for what is no batch."""
 
     id: str
     kind: Kind
@@ -41,6 +42,7 @@ class DeliveryShown(Struct, kw_only=True):
     event: str | None
     contact: str | None
     address: str | None
+    size: int | None
     attempt_count: int
     next_attempt_at: str | None
     error: AttemptError | None
@@ -64,6 +66,9 @@ class AttemptShown(Struct, frozen=True, kw_only=True):
 
 
 class DeliveryTold(DeliveryShown, kw_only=True):
+    """``events`` are the ids of what is in it."""
+
+    events: list[str]
     attempts: list[AttemptShown]
 
 
@@ -77,6 +82,7 @@ def _fields(delivery: Delivery) -> dict[str, Any]:
         "event": delivery.event,
         "contact": delivery.contact,
         "address": delivery.address,
+        "size": delivery.size or None,
         "attempt_count": delivery.attempts,
         "next_attempt_at": None if delivery.next_at is None else format_time(delivery.next_at),
         "error": delivery.error,
@@ -142,7 +148,12 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         if delivery is None:
             raise not_found("delivery", delivery_id)
         tries = await deliveries.attempts(key.tenant, delivery_id)
-        return DeliveryTold(**_fields(delivery), attempts=[_attempt(attempt) for attempt in tries])
+        events = [delivery.event] if delivery.event else []
+        if delivery.size:
+            events = await deliveries.batch(key.tenant, delivery_id)
+        return DeliveryTold(
+            **_fields(delivery), events=events, attempts=[_attempt(attempt) for attempt in tries]
+        )
 
     @post(
         "/v1/deliveries/{delivery_id:str}/retry",

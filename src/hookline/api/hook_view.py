@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from hookline.actions.slack import masked
 from hookline.api.merging import merge_patch
-from hookline.model import Action, Hook, HookInput, Limit, Retry, SlackAction, WebhookAction
+from hookline.model import Action, Batch, Hook, HookInput, Limit, Retry, SlackAction, WebhookAction
 from hookline.rules.times import format_time
 
 HIDDEN = "…"
@@ -24,6 +24,7 @@ class HookShown(Struct, kw_only=True):
     on: list[str]
     if_: str | None = msgspec.field(name="if")
     limit: Limit | None
+    batch: Batch | None
     do: Action
     retry: Retry
     enabled: bool
@@ -49,6 +50,7 @@ def fields(hook: Hook) -> dict[str, Any]:
         "on": spec.on,
         "if_": spec.if_,
         "limit": _whole(spec.limit) if spec.limit else None,
+        "batch": _whole(spec.batch) if spec.batch else None,
         "do": {"kind": spec.do.__struct_config__.tag, **_whole(_masked(spec.do))},
         "retry": _whole(spec.retry),
         "enabled": is_on(hook),

@@ -152,12 +152,10 @@ def _on(event_type: str) -> list[str]:
     return [ours for ours, theirs in NAMES.items() if theirs == event_type]
 
 
-FORMATS: dict[int, Literal["mailjet"]] = {1: "mailjet"}
+FORMATS: dict[int, Literal["mailjet", "mailjet-grouped"]] = {1: "mailjet", 2: "mailjet-grouped"}
 
 
-def _format(version: int | str) -> Literal["mailjet"]:
-    if int(version) not in FORMATS:
-        raise ApiError(400, f"Version: {errors.NOT_YET}")
+def _format(version: int | str) -> Literal["mailjet", "mailjet-grouped"]:
     return FORMATS[int(version)]
 
 
@@ -193,13 +191,14 @@ def _whole(action: WebhookAction) -> str:
 
 def _shown(hook: Hook) -> Callback:
     action = hook.spec.do
+    grouped = isinstance(action, WebhookAction) and action.format == FORMATS[2]
     return Callback(
         api_key_id=number_of(hook.tenant, 31),
         event_type=_event_type(hook) or "",
         id=hook.seq,
         status="alive" if is_on(hook) else "dead",
         url=_whole(action) if isinstance(action, WebhookAction) else "",
-        version=1,
+        version=2 if grouped else 1,
     )
 
 

@@ -128,7 +128,7 @@ def _fields(media: bytes, body: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _answer(accepted: Accepted) -> EventAccepted:
-    return EventAccepted(accepted.id, accepted.duplicate, len(accepted.deliveries))
+    return EventAccepted(accepted.id, accepted.duplicate, len(accepted.deliveries) + len(accepted.joined))
 
 
 def read_events(

@@ -68,6 +68,8 @@ class Replayer:
                 address=old.address if old and old.kind == hook.kind else None,
                 replay=replay.id,
                 depth=event.depth + 1,
+                size=old.size if old else 0,
+                weight=old.weight if old else 0,
                 created_at=now,
                 updated_at=now,
             )

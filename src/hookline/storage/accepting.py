@@ -9,6 +9,7 @@ import msgspec
 
 from hookline.model import DAY, Delivery, Event
 from hookline.rules.counting import fold
+from hookline.storage.batching import gather
 from hookline.storage.plans import Many, Plan, Sql, Value, Wake
 from hookline.storage.units import (
     Accepted,
@@ -25,7 +26,8 @@ EVENT_COLUMNS = (
 )
 DELIVERY_COLUMNS = (
     "tenant:t id:t seq:i lane:t kind:t state:t hook:t campaign:t event:t contact:t address:t attempts:i "
-    "tries:i next_at:i owner:t error:t resume_state:t resume_at:i replay:t depth:i created_at:i updated_at:i"
+    "tries:i next_at:i owner:t error:t resume_state:t resume_at:i replay:t depth:i size:i weight:i created_at:i "
+    "updated_at:i"
 )
 KEEP_KEYS = 30 * DAY
 _encode = msgspec.json.Encoder().encode
@@ -71,7 +73,7 @@ def accept_plan(units: Sequence[Unit]) -> Plan[list[list[Accepted]]]:
     fresh = [item for unit in units for item in unit.items if item.event.id not in duplicates]
     granted = yield from _claim_limits(fresh)
     placed: dict[str, Prepared] = {}
-    for item in fresh:
+    for item in (yield from gather(fresh, granted)):
         seq, placed[item.event.id] = _place(item, granted, seq)
     yield from _store(list(placed.values()))
 
@@ -80,7 +82,7 @@ def accept_plan(units: Sequence[Unit]) -> Plan[list[list[Accepted]]]:
         if first is not None:
             return Accepted(first, True)
         stored = placed[item.event.id]
-        return Accepted(stored.event.id, False, stored.event, stored.deliveries)
+        return Accepted(stored.event.id, False, stored.event, stored.deliveries, stored.joined)
 
     return [[answer(item) for item in unit.items] for unit in units]
 
@@ -188,7 +190,7 @@ def delivery_row(d: Delivery) -> tuple[Value, ...]:
     return (
         d.tenant, d.id, d.seq, d.lane, d.kind, d.state, d.hook, d.campaign, d.event, d.contact, d.address,
         d.attempts, d.tries, d.next_at, d.owner, d.error, d.resume_state, d.resume_at,
-        d.replay, d.depth, d.created_at, d.updated_at,
+        d.replay, d.depth, d.size, d.weight, d.created_at, d.updated_at,
     )  # fmt: skip
 
 
@@ -290,7 +292,7 @@ def store_follow_ups(units: Sequence[Unit]) -> Plan[list[Prepared]]:
     items = [item for unit in units for item in unit.items]
     granted = yield from _claim_limits(items)
     placed: list[Prepared] = []
-    for item in items:
+    for item in (yield from gather(items, granted)):
         seq, stored = _place(item, granted, seq)
         placed.append(stored)
     yield from _store(placed)

@@ -245,6 +245,18 @@ class Deliveries:
 
         return await self._db.read(plan)
 
+    async def batch(self, tenant: str, delivery: str) -> list[str]:
+        """The ids of a batch's events, in their order."""
+
+        def plan() -> Plan[list[str]]:
+            rows = yield Sql(
+                "SELECT event FROM batch_events WHERE tenant = ? AND delivery = ? ORDER BY place",
+                (tenant, delivery),
+            )
+            return [str(row[0]) for row in rows]
+
+        return await self._db.read(plan)
+
     async def attempts(self, tenant: str, delivery: str) -> list[Attempt]:
         """All tries at a delivery, the first first."""
 
@@ -276,13 +288,18 @@ class Deliveries:
         filters: list[tuple[str, Value]] = [
             ("seq < ?", before),
             ("hook = ?", hook),
-            ("event = ?", event),
             ("campaign = ?", campaign),
             ("state = ?", state),
             ("created_at >= ?", since),
             ("created_at < ?", until),
         ]
         where, args = all_of(tenant, filters)
+        if event is not None:  # of its own, or among others in a batch
+            where += (
+                " AND id IN (SELECT id FROM deliveries WHERE tenant = ? AND event = ?"
+                " UNION ALL SELECT delivery FROM batch_events WHERE tenant = ? AND event = ?)"
+            )
+            args += [tenant, event, tenant, event]
         sql = f"SELECT {COLUMNS} FROM deliveries WHERE {where} ORDER BY seq DESC LIMIT ?"
 
         def plan() -> Plan[list[Delivery]]:

@@ -36,6 +36,17 @@ def find_events(wanted: Sequence[tuple[str, str]]) -> Plan[dict[tuple[str, str],
     return {(event.tenant, event.id): event for event in map(to_event, rows)}
 
 
+def find_batch(tenant: str, delivery: str) -> Plan[list[Event]]:
+    """The events of a batch, in their order."""
+    columns = ", ".join(f"e.{field}" for field in FIELDS)
+    rows = yield Sql(
+        f"SELECT {columns} FROM batch_events b JOIN events e ON e.tenant = b.tenant AND e.id = b.event"
+        " WHERE b.tenant = ? AND b.delivery = ? ORDER BY b.place",
+        (tenant, delivery),
+    )
+    return [to_event(row) for row in rows]
+
+
 class Events:
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -48,6 +59,10 @@ class Events:
             return to_event(row) if row else None
 
         return await self._db.read(plan)
+
+    async def of_batch(self, tenant: str, delivery: str) -> list[Event]:
+        """The events of a batch, in the order in which they were accepted."""
+        return await self._db.read(lambda: find_batch(tenant, delivery))
 
     async def page(
         self,

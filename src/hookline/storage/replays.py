@@ -10,6 +10,7 @@ import msgspec
 from hookline.model import Delivery, Event, Replay, ReplayInput
 from hookline.rules.matching import matches
 from hookline.storage.accepting import DELIVERY_COLUMNS, INSERT_DELIVERIES, delivery_row
+from hookline.storage.batching import copy
 from hookline.storage.deliveries import to_delivery
 from hookline.storage.events import decode_verdicts
 from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Row, Sql, Value, Wake, one
@@ -85,7 +86,7 @@ class Replays:
             found, cursor = yield from _next(stored)
             owed = yield from _release(found, now)
             if owed:
-                yield from _store([renew(event, old) for event, old in owed])
+                yield from _store([(renew(event, old), old) for event, old in owed])
                 yield Wake("dispatch")
             finished = cursor >= stored.until_seq
             after = msgspec.structs.replace(
@@ -298,11 +299,12 @@ def _release(
     return [pair for pair in found if pair[1] is None or pair[1].state != "held" or pair[1].id in released]
 
 
-def _store(made: list[Delivery]) -> Plan[None]:
+def _store(made: list[tuple[Delivery, Delivery | None]]) -> Plan[None]:
     rows = yield Sql("UPDATE clock SET seq = seq + ? WHERE id = 1 RETURNING seq", (len(made),))
     first = cast("int", rows[0][0]) - len(made) + 1
     yield Many(
         INSERT_DELIVERIES,
         DELIVERY_COLUMNS,
-        [delivery_row(msgspec.structs.replace(d, seq=first + place)) for place, d in enumerate(made)],
+        [delivery_row(msgspec.structs.replace(d, seq=first + place)) for place, (d, _) in enumerate(made)],
     )
+    yield from copy([(delivery, old.id) for delivery, old in made if old is not None and delivery.size > 0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -31,13 +31,19 @@ class LimitClaim(Struct, frozen=True):
 
 
 class Prepared(Struct, frozen=True):
-    """One event with all that it owes."""
+    """One event with all that it owes.
+
+    ``gathers`` are those of its deliveries that are batches, with how many events they take; where one was open
+    already the event has ``joined`` it instead.
+    """
 
     event: Event
     deliveries: tuple[Delivery, ...] = ()
     claims: tuple[LimitClaim, ...] = ()
     key: EventKey | None = None
     effect: Effect | None = None
+    gathers: Mapping[str, int] = {}
+    joined: tuple[str, ...] = ()
 
 
 class Unit(Struct, frozen=True):
@@ -53,12 +59,16 @@ class Unit(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """The answer for one event; for a duplicate ``id`` is the first event's and ``event`` is absent."""
+    """The answer for one event; for a duplicate ``id`` is the first event's and ``event`` is absent.
+
+    ``deliveries`` are those that came to be, ``joined`` the batches that took it in.
+    """
 
     id: str
     duplicate: bool
     event: Event | None = None
     deliveries: tuple[Delivery, ...] = ()
+    joined: tuple[str, ...] = ()
 
 
 class Settlement(Struct, frozen=True):

@@ -110,6 +110,9 @@ CREATE TABLE deliveries (
   resume_at BIGINT,
   replay TEXT,
   depth BIGINT NOT NULL,
+  -- of a batch: how many events it has, and how many bytes these; 0 for what is none
+  size BIGINT NOT NULL,
+  weight BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL,
   PRIMARY KEY (tenant, id),
@@ -134,6 +137,19 @@ CREATE INDEX deliveries_state ON deliveries (tenant, state, seq)
 -- Nobody gets a campaign twice, whatever crashes.
 CREATE UNIQUE INDEX deliveries_recipient ON deliveries (tenant, campaign, address)
   WHERE campaign IS NOT NULL AND hook IS NULL;
+
+CREATE INDEX deliveries_gathering ON deliveries (tenant, lane)
+  WHERE size > 0 AND attempts = 0 AND state = 'waiting';
+
+-- What is in a batch. A delivery of one event has that in its own row.
+CREATE TABLE batch_events (
+  tenant TEXT NOT NULL,
+  delivery TEXT NOT NULL,
+  place BIGINT NOT NULL,
+  event TEXT NOT NULL,
+  PRIMARY KEY (tenant, delivery, place)
+);
+CREATE INDEX batch_events_event ON batch_events (tenant, event);
 
 -- New deliveries on purpose, from old events: cursor walks the sequence up to until_seq.
 CREATE TABLE replays (
