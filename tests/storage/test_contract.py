@@ -257,7 +257,7 @@ async def test_the_work_of_the_dead_is_taken_over_and_that_of_the_living_is_not(
     ]
     await accept_one(storage, Prepared(happened, tuple(held)))
     for epoch in ("dead", "alive", "me"):
-        await storage.deliveries.heartbeat(epoch)
+        await storage.deliveries.heartbeat(epoch, DAY)
     assert await storage.deliveries.take_over("me", DAY) == [], "all hearts have beaten within a day"
     await storage.deliveries.retire("dead")
     taken = await storage.deliveries.take_over("me", DAY)

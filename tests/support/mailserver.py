@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from typing import Any
@@ -14,13 +14,15 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
 class MailServer:
-    """``refuse`` maps an address to the answers to its next RCPTs, the last of which stays."""
+    """``refuse`` maps an address to the answers to its next RCPTs, the last of which stays; ``hold`` is awaited
+    when a mail is there, before it is taken."""
 
     def __init__(self) -> None:
         self.mails: list[tuple[str, EmailMessage]] = []
         self.senders: list[str] = []
         self.refuse: dict[str, list[str]] = {}
         self.url = ""
+        self.hold: Callable[[], Awaitable[None]] | None = None
 
     async def handle_RCPT(
         self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -38,6 +40,8 @@ class MailServer:
         self.senders.append(envelope.mail_from or "")
         for address in envelope.rcpt_tos:
             self.mails.append((address, message))
+        if self.hold is not None:
+            await self.hold()
         return "250 2.0.0 OK kept"
 
     def to(self, address: str) -> list[EmailMessage]:

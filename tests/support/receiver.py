@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -21,8 +21,12 @@ class Got(NamedTuple):
         return json.loads(self.body)
 
 
+async def at_once(_got: Got) -> None:
+    """Keeps nobody waiting."""
+
+
 class Receiver:
-    """``answers`` are statuses for the next requests, then 204 for ever; ``answer`` may be replaced."""
+    """``answers`` are statuses for the next requests, then 204 for ever; ``hold`` is awaited before each answer."""
 
     def __init__(self) -> None:
         self.got: list[Got] = []
@@ -31,11 +35,13 @@ class Receiver:
         self.body = b""
         self.url = ""
         self.on_request: Callable[[Got], None] = lambda got: None
+        self.hold: Callable[[Got], Awaitable[None]] = at_once
 
     async def handle(self, request: web.Request) -> web.Response:
         got = Got(request.path_qs, {k.lower(): v for k, v in request.headers.items()}, await request.read())
         self.got.append(got)
         self.on_request(got)
+        await self.hold(got)
         status = self.answers.pop(0) if self.answers else 204
         return web.Response(status=status, headers=self.headers, body=self.body)
 

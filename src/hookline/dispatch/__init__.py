@@ -12,6 +12,7 @@ import structlog
 from hookline.actions import perform
 from hookline.actions.work import Tools
 from hookline.clock import keep_going
+from hookline.dispatch.heart import DEAD_AFTER, Heart
 from hookline.dispatch.lanes import CONCURRENCY, READY, Lanes
 from hookline.dispatch.settling import Settler
 from hookline.intake import Intake
@@ -29,10 +30,8 @@ MAIL_HANDS = 8  # a lane claims no more mails than there are connections to the 
 # Changes of contacts go one after another: side by side they would only undo each other.
 HANDS: dict[Kind, int] = {"email": MAIL_HANDS, "contact": 1}
 POLL = SECOND
-HEARTBEAT_SECONDS = 1.0
-DEAD_AFTER = 5 * SECOND
-BEATS_BEFORE_JUDGING = 3  # after an outage everybody's heart has stood still: let the others beat first
-CHECK_STRAYS_EVERY = 5  # beats
+LOOK = SECOND // 2  # for the dead
+LOOK_THOROUGHLY_EVERY = 10  # looks: for what a dead process has left that nobody saw dying, and for strays
 # What says "not now" to everybody, and not only to this delivery.
 STATUS_TO_PAUSE = frozenset({429, 503})
 CRASHED = "the process stopped while it held this delivery; whether it was done is not known"
@@ -61,8 +60,15 @@ class Dispatcher:
         self._claiming = asyncio.Lock()
         self.epoch = new_id("prc")
         self.settled: Callable[[Delivery], None] = lambda delivery: None
+        self._heart = Heart(storage, self.epoch, self._regain)
+        self._looks = 0
         self._settler = Settler(storage, intake, tools.clock, chance)
         intake.reserve, intake.release, intake.born = self.reserve, self.release, self.born
+
+    @property
+    def _shared(self) -> bool:
+        """Whether other processes may work on this database."""
+        return self._storage.dialect != "sqlite"
 
     # --- what intake is handed
 
@@ -90,10 +96,10 @@ class Dispatcher:
     # --- the loops
 
     async def start(self) -> None:
-        """Say that we live, and take back what processes that died have left open."""
-        await self._storage.deliveries.heartbeat(self.epoch)
-        # One process owns a SQLite file, so whoever else is on record there is dead.
-        await self.take_over(-DAY if self._storage.dialect == "sqlite" else DEAD_AFTER)
+        """Say that we live. One process owns a SQLite file: what others left open there is ours at once."""
+        await self._storage.deliveries.heartbeat(self.epoch, DEAD_AFTER)
+        if not self._shared:
+            await self.take_over(-DAY)
 
     async def take_over(self, dead_after: int) -> None:
         """Settle the open deliveries of dead processes as crashed: back to work, or at an end."""
@@ -106,21 +112,27 @@ class Dispatcher:
         await keep_going("dispatch", self._clock, self._wake, self.claim, POLL)
 
     async def beat(self) -> None:
-        """Keep the heart beating, look for the dead and for what we hold without knowing, until cancelled."""
-        beats = 0
-        while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            try:
-                await self._storage.deliveries.heartbeat(self.epoch)
-                beats += 1
-                if self._storage.dialect != "sqlite" and beats >= BEATS_BEFORE_JUDGING:
-                    await self.take_over(DEAD_AFTER)
-                if beats % CHECK_STRAYS_EVERY == 0:
-                    await self.recover_strays()
-            except Exception as error:  # noqa: BLE001 - a heart that stops is a process that is robbed
-                if beats:
-                    log.warning("the heart misses beats", error=str(error))
-                beats = 0
+        """Keep the heart beating until cancelled, where there are others to hear it."""
+        if self._shared:
+            await self._heart.run()
+
+    async def watch(self) -> None:
+        """Look for the dead, and for what we hold without knowing, until cancelled."""
+        await keep_going("watch", self._clock, asyncio.Event(), self._look, LOOK)
+
+    async def _look(self) -> None:
+        self._looks += 1
+        thoroughly = self._looks % LOOK_THOROUGHLY_EVERY == 0
+        if self._shared and self._heart.may_judge and (thoroughly or self._heart.sees_dead):
+            await self.take_over(DEAD_AFTER)
+        if thoroughly:
+            await self.recover_strays()
+
+    async def _regain(self) -> None:
+        """We were silent for so long that others may have taken what we held: forget what is ours no more."""
+        before = set(self._held)
+        owned = {delivery.id for delivery in await self._storage.deliveries.owned(self.epoch)}
+        self._held -= before - owned
 
     async def recover_strays(self) -> None:
         """Settle as crashed what the database says that we hold and we, twice in a row, do not.
@@ -237,7 +249,9 @@ class Dispatcher:
         lane = delivery.lane
         following: tuple[Delivery, Event | None] | None = (delivery, event)
         while following is not None:
-            await self._deliver(*following)
+            await self._heart.beating()
+            if following[0].id in self._held:  # and nobody has taken it for a dead one's
+                await self._deliver(*following)
             following = None if self._stopping else self._lanes.leave(lane, self._clock.now())
             if self._lanes.hungry(lane):
                 self._wake.set()

@@ -141,18 +141,26 @@ class Deliveries:
         except _NotAllOurs:  # find out which, at the price of an answer for each
             return await self._db.run(lambda: _settle(batch, named=True))
 
-    async def heartbeat(self, epoch: str) -> None:
-        """Say that this process lives, by the database's clock, which is the same for all."""
+    async def heartbeat(self, epoch: str, dead_after: int) -> bool:
+        """Say that this process lives, by the database's clock, which is the same for all.
 
-        def plan() -> Plan[None]:
+        The answer is whether there is another that has not said so for ``dead_after``.
+        """
+
+        def plan() -> Plan[bool]:
             yield Sql(
                 f"INSERT INTO processes (epoch, started_at, heartbeat_at)"
                 f" VALUES (?, {self._db.now}, {self._db.now})"
                 " ON CONFLICT (epoch) DO UPDATE SET heartbeat_at = excluded.heartbeat_at",
                 (epoch,),
             )
+            dead = yield Sql(
+                f"SELECT 1 FROM processes WHERE heartbeat_at < {self._db.now} - ? AND epoch <> ? LIMIT 1",
+                (dead_after, epoch),
+            )
+            return bool(dead)
 
-        await self._db.run(plan, vital=True)
+        return await self._db.run(plan, vital=True)
 
     async def take_over(self, epoch: str, dead_after: int, limit: int = 500) -> list[Delivery]:
         """Make open deliveries of processes whose heart has not beaten for so long ours, to be settled as crashed."""
