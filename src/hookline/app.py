@@ -12,6 +12,7 @@ from typing import Any
 from hookline import dashboard
 from hookline.actions.work import Tools
 from hookline.api import Api
+from hookline.api.inbound import MailDesk
 from hookline.clock import Clock, RealClock
 from hookline.dispatch import MAIL_HANDS, Dispatcher
 from hookline.dispatch.replays import Replayer
@@ -19,6 +20,7 @@ from hookline.intake import Intake
 from hookline.mail.campaigns import CampaignRunner
 from hookline.mail.sender import Mailer
 from hookline.net.http import HttpClient
+from hookline.net.inbox import Inbox
 from hookline.net.smtp import SmtpClient, parse_smtp_url
 from hookline.net.targets import Targets
 from hookline.rules.correlation import relay_of
@@ -38,10 +40,13 @@ class App:
         self.services = services
         self.asgi = Api(services, dashboard.routes())
         self._mail = mail
+        self._desk = MailDesk(services)
+        self._inbox: Inbox | None = None
+        self.mail_address: tuple[str, int] | None = None
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
-        """Take back what a stopped process left open, then begin to work."""
+        """Take back what a stopped process left open, then begin to work. OSError where no mail can be listened for."""
         services = self.services
         await services.dispatcher.start()
         for work in (
@@ -59,10 +64,19 @@ class App:
             ),
         ):
             self._tasks.append(asyncio.create_task(work))
+        address = services.settings.mail_address
+        if address is not None:
+            self._inbox = Inbox(services.settings.bounce_domain, self._desk.ours, self._take)
+            self.mail_address = await self._inbox.open(*address)
+
+    async def _take(self, raw: bytes, to: list[str]) -> None:
+        await self._desk.receive(raw, to)
 
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Finish what is under way within ``grace`` seconds and close everything."""
         services = self.services
+        if self._inbox is not None:
+            await self._inbox.close(grace)
         # The heart goes on, lest others take over what is finished now; and a claim is not cut off, lest nobody
         # know of what it took.
         for task in self._tasks[2:]:
@@ -100,7 +114,16 @@ async def build(
     token_key = derive(key, "tokens")
     mailer = None
     if mail is not None:
-        mailer = Mailer(mail, storage, settings.public_url, token_key, relay=relay, clock=clock, wall=wall)
+        mailer = Mailer(
+            mail,
+            storage,
+            settings.public_url,
+            token_key,
+            relay=relay,
+            bounce_domain=settings.bounce_domain,
+            clock=clock,
+            wall=wall,
+        )
     intake = Intake(storage, clock)
     tools = Tools(http=http, mailer=mailer, storage=storage, clock=clock, wall=wall)
     dispatcher = Dispatcher(storage, intake, tools, chance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +12,11 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
+
+# At most 189 octets, so that an address in it has no more than 254 (RFC 5321 4.5.3.1.3).
+_DOMAIN = re.compile(
+    r"(?=.{1,189}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]"
+)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -23,6 +29,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     smtp_url        smtp://user:password@host:port?starttls=auto|always|never&provider=…, or smtps://…
     allow_targets   CIDRs, comma-separated, that hooks may reach although they are not public
     secret_key      64 hexadecimal digits, or empty for a file in the home
+    bounce_domain   domain whose mail comes back to us: return paths and unsubscribe addresses are in it
+    mail_listen     host:port of the SMTP server that takes that mail
     """
 
     home: str = ".hookline"
@@ -32,12 +40,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     smtp_url: str = ""
     allow_targets: str = ""
     secret_key: str = ""
+    bounce_domain: str = ""
+    mail_listen: str = ""
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port to listen on."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]") or "127.0.0.1", int(port)
+        return _host_and_port(self.listen)
+
+    @property
+    def mail_address(self) -> tuple[str, int] | None:
+        """Host and port to listen on for mail, if at all."""
+        return _host_and_port(self.mail_listen) if self.mail_listen else None
 
     @property
     def base_url(self) -> str:
@@ -83,9 +97,19 @@ def _from_file(file: Path) -> dict[str, str]:
 
 
 def _check(settings: Settings) -> None:
-    host, colon, port = settings.listen.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+    if not _is_address(settings.listen):
         raise ValueError(f"HOOKLINE_LISTEN is host:port, such as 127.0.0.1:8000, not {settings.listen!r}")
+    if settings.mail_listen and not _is_address(settings.mail_listen):
+        raise ValueError(
+            f"HOOKLINE_MAIL_LISTEN is host:port, such as 0.0.0.0:25, not {settings.mail_listen!r}"
+        )
+    if settings.mail_listen and not settings.bounce_domain:
+        raise ValueError("HOOKLINE_MAIL_LISTEN takes mail for HOOKLINE_BOUNCE_DOMAIN, which is not set")
+    if settings.bounce_domain and not _DOMAIN.fullmatch(settings.bounce_domain):
+        raise ValueError(
+            "HOOKLINE_BOUNCE_DOMAIN is a domain such as bounces.shop.example (xn--… for an international one),"
+            f" not {settings.bounce_domain[:100]!r}"
+        )
     if settings.public_url:
         parts = urlsplit(settings.public_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -98,6 +122,16 @@ def _check(settings: Settings) -> None:
         )
     if settings.secret_key:
         _key(settings.secret_key, "HOOKLINE_SECRET_KEY")
+
+
+def _is_address(text: str) -> bool:
+    host, colon, port = text.rpartition(":")
+    return bool(colon and host and port.isascii() and port.isdigit() and int(port) < 65536)
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _key(text: str, where: str) -> bytes:

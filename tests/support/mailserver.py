@@ -20,6 +20,7 @@ class MailServer:
     def __init__(self) -> None:
         self.mails: list[tuple[str, EmailMessage]] = []
         self.senders: list[str] = []
+        self.paths: dict[str, str] = {}
         self.refuse: dict[str, list[str]] = {}
         self.url = ""
         self.hold: Callable[[], Awaitable[None]] | None = None
@@ -40,9 +41,14 @@ class MailServer:
         self.senders.append(envelope.mail_from or "")
         for address in envelope.rcpt_tos:
             self.mails.append((address, message))
+            self.paths[address] = envelope.mail_from or ""
         if self.hold is not None:
             await self.hold()
         return "250 2.0.0 OK kept"
+
+    def sender_of(self, address: str) -> str:
+        """The envelope's sender of the last mail to an address."""
+        return self.paths[address]
 
     def to(self, address: str) -> list[EmailMessage]:
         return [message for recipient, message in self.mails if recipient == address]

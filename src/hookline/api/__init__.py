@@ -21,6 +21,7 @@ from hookline.api import (
     events,
     health,
     hooks,
+    inbound,
     keys,
     lists,
     mailjet,
@@ -32,7 +33,7 @@ from hookline.api import (
     tracking,
 )
 from hookline.api.auth import Authenticator, provide_key
-from hookline.api.bodies import MAX_BODY, MAX_IN, JsonBody, limited
+from hookline.api.bodies import MAX_BODY, MAX_IN, MAX_MAIL, JsonBody, limited
 from hookline.api.errors import ApiError, handle
 from hookline.api.paging import known_parameters
 from hookline.api.publishing import Publisher
@@ -48,7 +49,7 @@ class Resource(Protocol):
 
 RESOURCES: tuple[Resource, ...] = (
     events, hooks, deliveries, replays, contacts, lists, suppressions, campaigns, connections, sources,
-    receiving, keys, tracking, mailjet, health, docs,
+    receiving, inbound, keys, tracking, mailjet, health, docs,
 )  # fmt: skip
 
 
@@ -67,8 +68,14 @@ class Api:
         elif scope["path"] == "/v1/events" and scope["method"] == "POST":
             await self.publisher(scope, receive, send)
         else:
-            most = MAX_IN if scope["path"].startswith("/in/") else MAX_BODY
-            await self._framework(scope, limited(receive, scope["headers"], most), send)
+            await self._framework(scope, limited(receive, scope["headers"], _most(scope["path"])), send)
+
+
+def _most(path: str) -> int:
+    """How many bytes a request's body may have."""
+    if path == "/in/mail":
+        return MAX_MAIL
+    return MAX_IN if path.startswith("/in/") else MAX_BODY
 
 
 def build_litestar(

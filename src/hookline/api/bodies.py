@@ -20,6 +20,7 @@ MIB = 1024 * 1024
 MAX_BODY = MIB
 MAX_EVENTS = 8 * MIB
 MAX_IN = 8 * MIB
+MAX_MAIL = 25 * MIB
 
 # What the contract has and this version has not: refused, never stored and ignored.
 LATER_IN_HOOK = frozenset(

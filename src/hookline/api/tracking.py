@@ -23,7 +23,7 @@ from hookline.rules.ids import new_id
 from hookline.rules.machines import classify_click, classify_open
 from hookline.services import Services
 from hookline.storage import StorageUnavailable
-from hookline.storage.units import SourceIdConflict
+from hookline.storage.units import Accepted, SourceIdConflict
 
 log = structlog.get_logger("hookline.tracking")
 
@@ -162,18 +162,21 @@ class Tracker:
         message = await self._storage.campaigns.message(token.tenant, token.message)
         if message is None:
             return False
-        name = f"{message.id}/unsubscribed/{token.list}"
-        try:
-            accepted = await self._intake.accept(token.tenant, _leaving(message, token.list, about, name))
-            repeated = accepted[0].duplicate
-        except SourceIdConflict:  # the same, from another place
-            repeated = True
-        if repeated and not await self._has_left(message, token.list):
-            # Came back on purpose since, and wants to leave again.
-            await self._intake.accept(
-                token.tenant, _leaving(message, token.list, about, f"{name}/{new_id('evt')}")
-            )
+        await self.leave(message, token.list, about)
         return True
+
+    async def leave(self, message: Message, list_id: str, about: dict[str, Any]) -> Accepted:
+        """The recipient of a message wants no more of a list, of anything where it is ""; the first event of it."""
+        name = f"{message.id}/unsubscribed/{list_id}"
+        try:
+            first = (await self._intake.accept(message.tenant, _leaving(message, list_id, about, name)))[0]
+        except SourceIdConflict as conflict:  # the same, from another place
+            first = Accepted(conflict.first, duplicate=True)
+        if first.duplicate and not await self._has_left(message, list_id):
+            # Came back on purpose since, and wants to leave again.
+            again = _leaving(message, list_id, about, f"{name}/{new_id('evt')}")
+            first = (await self._intake.accept(message.tenant, again))[0]
+        return first
 
     async def _has_left(self, message: Message, list_id: str) -> bool:
         contacts = self._storage.contacts

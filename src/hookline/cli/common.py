@@ -36,6 +36,8 @@ HELP = {
     "database": "postgresql://…; without it, SQLite in the data folder.",
     "smtp_url": "smtp://user:password@host:port, or smtps://….",
     "allow_targets": "CIDRs, comma-separated, that hooks may reach although they are not public.",
+    "bounce_domain": "Domain whose mail comes back to us: bounces, complaints, unsubscribing by mail.",
+    "mail_listen": "host:port of the SMTP server that takes that mail.",
     "secret_key": "64 hexadecimal digits; without it, a file in the data folder.",
 }
 # Where the data is and how it is sealed: what every command that works on it has to know.

@@ -41,12 +41,14 @@ async def serve(
         with mistakes():
             app = await build(settings)
         stack.push_async_callback(app.stop)
-        await app.start()
+        with mistakes():
+            await app.start()
         serving.spare_collector()
         asgi = development.DevFront(app, box) if dev else cast("Asgi", app.asgi)
         await stack.enter_async_context(serving.serving(asgi, listener, app.asgi.publisher.reply))
         if dev:
             await development.introduce(app, box is not None)
         else:
-            print(f"Hookline {__version__} listens on http://{settings.listen}", flush=True)
+            mail = f", and for mail on {':'.join(map(str, app.mail_address))}" if app.mail_address else ""
+            print(f"Hookline {__version__} listens on http://{settings.listen}{mail}", flush=True)
         await stop.wait()

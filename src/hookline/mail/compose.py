@@ -188,13 +188,15 @@ def build(
     message_id: str,
     date: float | str,
     list_unsubscribe_url: str | None = None,
+    list_unsubscribe_address: str | None = None,
     extra: Iterable[tuple[str, str]] = (),
 ) -> bytes:
     """The whole message (RFC 5322), ready for DATA but for dot-stuffing.
 
     ``to`` is an address or a mailbox, ``date`` seconds since the epoch or the header's text. Where
     ``message_id`` has no ``@``, the sender's domain is put behind it. ``list_unsubscribe_url`` becomes
-    both headers of one-click unsubscribing (RFC 8058). ``extra`` are headers of ours, such as
+    both headers of one-click unsubscribing (RFC 8058), ``list_unsubscribe_address`` the other way in the
+    first of them, by mail (RFC 2369). ``extra`` are headers of ours, such as
     Feedback-ID; ``ValueError`` for what cannot be one, ``FieldError`` for a ``to`` that is no address.
     """
     _, _, domain = rendered.sender.rpartition("@")
@@ -213,7 +215,8 @@ def build(
     if list_unsubscribe_url:
         if not _URL_IN_HEADER.fullmatch(list_unsubscribe_url):
             raise ValueError("not a URL for List-Unsubscribe")
-        head.append(mime.raw_header("List-Unsubscribe", f"<{list_unsubscribe_url}>"))
+        by_mail = f", <mailto:{list_unsubscribe_address}>" if list_unsubscribe_address else ""
+        head.append(mime.raw_header("List-Unsubscribe", f"<{list_unsubscribe_url}>{by_mail}"))
         head.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
     for name, value in extra:
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _TAKEN:

@@ -13,7 +13,7 @@ from hookline.clock import Clock
 from hookline.mail import compose
 from hookline.model import AttemptError, Campaign, CampaignInput, Delivery, EventDraft, Outcome
 from hookline.net.smtp import SmtpClient, SmtpResult
-from hookline.rules import correlation, tokens
+from hookline.rules import correlation, mail_tokens, tokens
 from hookline.rules.bounces import classify
 from hookline.rules.templates import TemplateError
 from hookline.rules.times import format_time
@@ -53,7 +53,8 @@ class Letter(Struct, frozen=True, kw_only=True):
 
 class Mailer:
     """Sends letters. ``wall`` is real time, for the Date header; ``clock`` says when an event happened;
-    ``relay`` is the provider that the server is of, "" for none."""
+    ``relay`` is the provider that the server is of, "" for none; ``bounce_domain`` is where answers to a mail
+    come to, each to an address of its own, "" for the sender's."""
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Mailer:
         token_key: bytes,
         *,
         relay: str = "",
+        bounce_domain: str = "",
         clock: Clock,
         wall: Callable[[], float],
     ) -> None:
@@ -71,6 +73,7 @@ class Mailer:
         self._base = public_url.rstrip("/")
         self._key = token_key
         self._relay = relay
+        self._domain = bounce_domain.lower()
         self._clock = clock
         self._wall = wall
         self._prepared: dict[str, compose.Prepared] = {}
@@ -148,9 +151,17 @@ class Mailer:
             message_id=delivery.id,
             date=formatdate(self._wall()),
             list_unsubscribe_url=leave,
+            list_unsubscribe_address=self._answers_to("u", delivery) if leave else None,
             extra=headers,
         )
-        return rendered.sender, raw
+        return self._answers_to("b", delivery) or rendered.sender, raw
+
+    def _answers_to(self, purpose: mail_tokens.Purpose, delivery: Delivery) -> str | None:
+        """The address of our own that answers to this one mail come to, if there is a domain for it."""
+        if not self._domain:
+            return None
+        local = mail_tokens.make_local(self._key, purpose, delivery.tenant, delivery.id)
+        return f"{local}@{self._domain}" if local else None
 
     def _judge(self, delivery: Delivery, letter: Letter, result: SmtpResult) -> Outcome:
         if result.ok:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 MAX_ANSWER = 4000
 
-_CODE = re.compile(r"(?<![\w.#:/=-])([245]\d\d)(?=[\s\-:;,>]|$)")
+_CODE = re.compile(r"(?<![\w.:/=-])([45]\d\d)(?=[\s\-:;,>]|$)")
 _ENHANCED = re.compile(r"(?<![\d.\w])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 # The class's name says what the part before a quoted answer only repeats: "5.1.0 - Unknown address error 550-'…'".
 _WRAPPED = re.compile(r"[245]\.\d\.\d - [\w ()]{1,60}?(?=[ ]?(?:[245]\d\d)?-?')")
@@ -18,11 +18,13 @@ _SILENT = re.compile(r"[245]\.(?:0\.\d+|[1235]\.0)")
 
 
 class Answer(Struct, frozen=True):
-    """``code`` and ``enhanced`` are ``None`` where none was given; ``text`` is in one line."""
+    """``code`` and ``enhanced`` are ``None`` where none was given. ``whole`` is all of it in one line, ``text``
+    what the other server said: without the words before its code, which are the reporting server's."""
 
     code: int | None
     enhanced: str | None
     text: str
+    whole: str
 
 
 def read_answer(said: str, status: str | None = None) -> Answer:
@@ -32,10 +34,14 @@ def read_answer(said: str, status: str | None = None) -> Answer:
     """
     text = " ".join(_TYPE.sub("", said[:MAX_ANSWER]).split())
     plain = _WRAPPED.sub("", text)
-    codes = _CODE.findall(plain)
-    # A quoted answer is the other server's own, and comes last; within one, all lines have the same code.
-    code = next((int(found) for found in codes if found[0] in "45"), None)
+    found = _CODE.search(plain)
     enhanced = [*_ENHANCED.findall(plain), *([status] if status else [])]
-    telling = [found for found in enhanced if not _SILENT.fullmatch(found)]
+    telling = [one for one in enhanced if not _SILENT.fullmatch(one)]
     chosen = next(iter(telling or enhanced), None)
-    return Answer(code, chosen, _REPEATED.sub("", plain))
+    whole = _REPEATED.sub("", plain)
+    return Answer(
+        code=int(found[1]) if found else None,
+        enhanced=chosen,
+        text=_REPEATED.sub("", plain[found.start() :]) if found else whole,
+        whole=whole,
+    )

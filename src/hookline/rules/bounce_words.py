@@ -153,7 +153,7 @@ CLEAR: Table = _table(
 )
 # These leave no doubt, even beside a code for policy: Yandex says "5.7.1 No such user", others likewise.
 DEAD_FOR_SURE = re.compile(
-    r"no such (?:user|recipient|mailbox|address|account)|(?:user|recipient|account|mailbox|address) (?:is |was )?(?:unknown\b(?! to)|not found\b(?! in)"
+    r"no mailbox here|no such (?:user|recipient|mailbox|address|account)|(?:user|recipient|account|mailbox|address) (?:is |was )?(?:unknown\b(?! to)|not found\b(?! in)"
     r"|(?:does|do|did)(?: not|n't) exist)|unknown (?:user|recipient)|recipnotfound|recipientnotfound|doesn't have an? .{0,30}account"
     r"|no longer (?:exists|available|valid)|invalid (?:recipient|mailbox)|not our customer"
 )

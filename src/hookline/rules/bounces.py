@@ -71,10 +71,10 @@ def classify(code: int | None, enhanced: str | None, text: str, stage: Stage) ->
     text = text.lower()[:MAX_TEXT]
     words = _words(text)
     clear: Reason | None = "blocked" if LISTS.search(text) else _match(CLEAR, words)
-    if clear in _DEAD and not (exact is None or exact in _DEAD):
+    if clear in _DEAD and subject in ("6", "7"):  # policy and content, unless the words leave no doubt
+        clear = clear if DEAD_FOR_SURE.search(words) else None
+    elif clear in _DEAD and not (exact is None or exact in _DEAD):
         clear = None  # a code that is about a living address outweighs "user … not …" in its words
-    if clear in _DEAD and subject in ("6", "7") and not DEAD_FOR_SURE.search(words):
-        clear = None
     silent: Reason = "network" if code is None and enhanced is None and stage != "report" else "other"
     reason: Reason = (
         clear

@@ -64,6 +64,15 @@ class Access:
 
         return await self._db.read(plan)
 
+    async def tenants(self) -> list[str]:
+        """Everybody who ever had a key."""
+
+        def plan() -> Plan[list[str]]:
+            rows = yield Sql("SELECT DISTINCT tenant FROM keys ORDER BY tenant")
+            return [cast("str", row[0]) for row in rows]
+
+        return await self._db.read(plan)
+
     async def revoke_key(self, tenant: str, key: str, now: int) -> bool:
         """False when there is no such key, or it is revoked already."""
 

@@ -1,0 +1,1 @@
+"""Mail that comes back: what it says, read without trust, within bounds of time and memory."""
