@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hookline.providers import mailersend, mailjet, mailtrap, mandrill, postal, sendgrid, ses, sparkpost
+from hookline.providers import (
+    brevo,
+    mailersend,
+    mailgun,
+    mailjet,
+    mailtrap,
+    mandrill,
+    postal,
+    postmark,
+    resend,
+    sendgrid,
+    ses,
+    sparkpost,
+)
 from hookline.providers.parsed import Incoming, ParsedEvent
 from hookline.providers.provider import NotSigned, Provider, Reply
 
@@ -14,6 +27,10 @@ PROVIDERS: tuple[Provider, ...] = (
     mailjet.PROVIDER,
     sendgrid.PROVIDER,
     ses.PROVIDER,
+    postmark.PROVIDER,
+    mailgun.PROVIDER,
+    brevo.PROVIDER,
+    resend.PROVIDER,
     sparkpost.PROVIDER,
     mandrill.PROVIDER,
     postal.PROVIDER,

@@ -28,7 +28,7 @@ LONGEST_TEXT = 4000  # characters that are looked at for codes
 MOST_FIELDS = 1000  # of a form
 MOST_EVENTS = 20_000  # of a call
 MOST_COMMAS = 1_000_000  # of a body: each stands between values that take many times its memory
-MAYBE_DEAD: tuple[Reason, ...] = ("user_unknown", "host_unknown", "mailbox_inactive", "other")
+MAYBE_DEAD = ("user_unknown", "host_unknown", "mailbox_inactive", "other")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,50}", re.ASCII)
 _CODE = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -]|$)", re.ASCII)
 _ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])", re.ASCII)
@@ -66,6 +66,11 @@ def split(body: bytes) -> list[tuple[bytes, dict[str, Any]]]:
             raise ValueError(f"event {place}: {error}") from None
         found.append((bytes(piece), value))
     return found
+
+
+def member(body: bytes, name: str) -> bytes:
+    """What stands under ``name`` in a JSON object that was read before, as it came."""
+    return bytes(msgspec.json.decode(body, type=dict[str, msgspec.Raw])[name])
 
 
 def digest(value: object) -> str:
@@ -222,14 +227,13 @@ def verdict(facts: Mapping[str, Any]) -> tuple[Reason, bool]:
     )
 
 
-def bounce(facts: Mapping[str, Any], classified: Reason | None, hard: bool | None) -> dict[str, Any]:
+def bounce(facts: Mapping[str, Any], classified: str | None, hard: bool | None) -> dict[str, Any]:
     """``reason`` and ``hard`` of a mail that came back, from the answer and what the provider made of it.
 
     The words of the other server tell most; where they leave it open, the provider's ``classified`` does.
     ``hard`` is its word for whether the address is dead, ``None`` where it has none. It counts, unless the reason
     is one that living addresses have, too: a full mailbox, a policy, a sender of ill repute.
     """
-    reason, dead = verdict(facts)
-    if reason == "other" and classified is not None:
-        reason = classified
+    found, dead = verdict(facts)
+    reason = classified or found if found == "other" else found
     return {"reason": reason, "hard": reason in MAYBE_DEAD and (dead if hard is None else hard)}
