@@ -9,10 +9,9 @@ from hookline.actions.facts import Facts, contact_value
 from hookline.actions.work import CONDITION_VARIABLES, VARIABLES, Invalid, Plan, Work
 from hookline.model import Contact, ContactAction, ContactChange, EventDraft, Outcome
 from hookline.rules import cel, templates
+from hookline.rules.contacts import MAX_ATTRIBUTES, MAX_NAME
 
 KIND = "contact"
-MAX_ATTRIBUTES = 64 * 1024  # bytes of JSON, as in the API
-MAX_NAME = 100  # characters, of an attribute or a tag
 
 
 class ContactPlan(Plan, frozen=True, kw_only=True):

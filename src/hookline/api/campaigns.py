@@ -15,7 +15,6 @@ from hookline.api.auth import Caller
 from hookline.api.bodies import convert
 from hookline.api.campaign_view import FLAGS, CampaignShown, Recipient, Stats, recipient, shown
 from hookline.api.errors import ApiError, bad_parameter, invalid, not_found
-from hookline.api.merging import merge_patch
 from hookline.api.paging import After, Limit, Page, page_of, place_of
 from hookline.mail.compose import FieldError
 from hookline.mail.sender import Letter, Mailer, prepare_campaign
@@ -32,6 +31,7 @@ from hookline.model import (
 )
 from hookline.rules.addresses import normalise, parse_address
 from hookline.rules.ids import is_id, new_id
+from hookline.rules.merging import merge_patch
 from hookline.services import Services
 from hookline.stats import DEFINITIONS, campaign_figures
 

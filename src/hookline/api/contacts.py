@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 from litestar import Response, delete, get, patch, post
@@ -16,12 +16,22 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from hookline.api.auth import Caller
-from hookline.api.errors import ApiError, bad_parameter, escape, invalid, not_found
-from hookline.api.merging import merge_patch
+from hookline.api.errors import ApiError, bad_parameter, invalid, not_found
 from hookline.api.paging import After, Limit, Page, page_of, place_of
 from hookline.model import Contact, EventDraft, Strict
-from hookline.rules import cel
-from hookline.rules.addresses import normalise, normalise_phone, parse_address
+from hookline.rules.addresses import normalise
+from hookline.rules.contacts import (
+    Change,
+    Wrong,
+    applied,
+    changes,
+    check_attributes,
+    check_email,
+    check_phone,
+    check_tags,
+    told,
+    told_new,
+)
 from hookline.rules.ids import new_id
 from hookline.rules.times import format_time
 from hookline.services import Services
@@ -29,9 +39,6 @@ from hookline.storage.contacts import creating, updating
 from hookline.storage.units import ContactMoved
 
 TAGS = ["Contacts"]
-MAX_ATTRIBUTES = 64 * 1024  # bytes of JSON
-MAX_NAME = 100  # characters, of an attribute or a tag
-MAX_TAGS = 100
 TRIES = 5
 BUSY = "the contact is being changed by others at this moment; try again"
 
@@ -76,12 +83,19 @@ class ContactShown(Struct, frozen=True, kw_only=True):
     updated_at: str
 
 
-class Change(Struct, frozen=True, kw_only=True):
-    """A checked ``ContactPatch``: what it gives, under the fields' own names, and the ids of lists to join."""
-
-    fields: Mapping[str, Any]
-    attributes: Mapping[str, Any]
-    lists: tuple[str, ...]
+def checked(data: ContactPatch) -> Change:
+    """The change, its lists left out. Wrong for what a contact cannot have."""
+    fields: dict[str, Any] = {}
+    if data.email is not UNSET:
+        fields["email"] = check_email(data.email)
+    if data.phone is not UNSET:
+        fields["phone"] = check_phone(data.phone)
+    if data.tags is not UNSET:
+        fields["tags"] = check_tags(data.tags)
+    if data.status is not UNSET:
+        fields["status"] = data.status
+    attributes = {} if data.attributes is UNSET else check_attributes(bytes(data.attributes))
+    return Change(fields=fields, attributes=attributes)
 
 
 class Contacts:
@@ -104,23 +118,17 @@ class Contacts:
 
     async def check(self, tenant: str, data: ContactPatch) -> Change:
         """ApiError 422, naming the field, for what a contact cannot have."""
-        fields: dict[str, Any] = {}
-        if data.email is not UNSET:
-            fields["email"] = _email(data.email)
-        if data.phone is not UNSET:
-            fields["phone"] = _phone(data.phone)
-        if data.tags is not UNSET:
-            fields["tags"] = _tags(data.tags)
-        if data.status is not UNSET:
-            fields["status"] = data.status
+        try:
+            change = checked(data)
+        except Wrong as error:
+            raise wrong(error) from None
         lists: list[str] = []
         for place, name in enumerate([] if data.lists is UNSET else data.lists):
             found = await self._contacts.list_named(tenant, name)
             if found is None:
                 raise invalid(f"/lists/{place}", f"there is no list {name!r}")
             lists.append(found.id)
-        attributes = {} if data.attributes is UNSET else _attributes(bytes(data.attributes))
-        return Change(fields=fields, attributes=attributes, lists=tuple(dict.fromkeys(lists)))
+        return msgspec.structs.replace(change, lists=tuple(dict.fromkeys(lists)))
 
     async def put(self, tenant: str, change: Change) -> tuple[Contact, bool]:
         """Make a contact, or change the one with this email; whether it is new."""
@@ -135,7 +143,7 @@ class Contacts:
             new = Contact(tenant=tenant, id=new_id("ctc"), email=None, created_at=now, updated_at=now)
             made = _applied(new, change)
             with contextlib.suppress(ContactMoved):  # somebody else has just made it: change that one
-                events = [_created(made), *_joined(made, change.lists)]
+                events = [told_new(made), *_joined(made, change.lists)]
                 await self._intake.accept(tenant, events, partial(creating, made, change.lists))
                 return made, True
         raise ApiError(409, BUSY)
@@ -155,15 +163,15 @@ class Contacts:
     async def _change(self, stored: Contact, change: Change) -> Contact | None:
         """Store the change and tell of it; ``None`` when the contact has moved on meanwhile."""
         after = _applied(stored, change)
-        changed = _changes(stored, after)
+        changed = changes(stored, after)
         before = await self._contacts.lists_of(stored.tenant, stored.id) if change.lists else {}
         joined = [name for name in change.lists if name not in before]
         if not (changed or joined):
             return stored
         after = msgspec.structs.replace(after, updated_at=self._clock.now())
-        events = [_event(after, "contact.updated", {"changed": changed})] if changed else []
+        events = [told(after, "contact.updated", {"changed": changed})] if changed else []
         if after.status == "unsubscribed" != stored.status:
-            events.append(_event(after, "contact.unsubscribed", {}))
+            events.append(told(after, "contact.unsubscribed", {}))
         events += _joined(after, joined)
         try:
             await self._intake.accept(after.tenant, events, partial(updating, after, joined))
@@ -186,99 +194,20 @@ class Contacts:
         )
 
 
-# --- fields ---------------------------------------------------------------------------------------
-
-
-def _email(text: str) -> str:
-    try:
-        return normalise(parse_address(text)[1])
-    except ValueError as error:
-        raise invalid("/email", str(error)) from None
-
-
-def _phone(text: str | None) -> str | None:
-    if text is None:
-        return None
-    phone = normalise_phone(text)
-    if phone is None:
-        raise invalid(
-            "/phone", f"{text[:100]!r} is no phone number with its country, such as +45 20 12 34 56"
-        )
-    return phone
-
-
-def _tags(tags: Sequence[str]) -> tuple[str, ...]:
-    for place, tag in enumerate(tags):
-        if not 1 <= len(tag) <= MAX_NAME:
-            raise invalid(f"/tags/{place}", f"a tag has 1 to {MAX_NAME} characters")
-    kept = tuple(dict.fromkeys(tags))
-    if len(kept) > MAX_TAGS:
-        raise invalid("/tags", f"a contact has at most {MAX_TAGS} tags")
-    return kept
-
-
-def _attributes(raw: bytes) -> dict[str, Any]:
-    try:
-        value = cel.from_json(raw)
-    except ValueError as error:
-        raise invalid("/attributes", str(error)) from None
-    if not isinstance(value, dict):
-        raise invalid("/attributes", "attributes are an object; null within it takes one out")
-    for name in value:
-        if not 1 <= len(name) <= MAX_NAME:
-            raise invalid(f"/attributes/{escape(name[:MAX_NAME])}", f"a name has 1 to {MAX_NAME} characters")
-    return value
-
-
 def _applied(contact: Contact, change: Change) -> Contact:
-    """The contact with the change; ApiError 422 where its attributes become too large."""
-    stored = cast("dict[str, Any]", cel.from_json(contact.attributes))
     try:
-        attributes = cel.to_json(merge_patch(stored, change.attributes))
-    except (ValueError, RecursionError):
-        raise invalid("/attributes", "attributes are nested too deeply") from None
-    if len(attributes) > MAX_ATTRIBUTES:
-        raise invalid("/attributes", f"a contact's attributes are at most {MAX_ATTRIBUTES} bytes of JSON")
-    return msgspec.structs.replace(contact, attributes=attributes, **change.fields)
+        return applied(contact, change)
+    except Wrong as error:
+        raise wrong(error) from None
 
 
-def _changes(before: Contact, after: Contact) -> dict[str, Any]:
-    """What is different: attributes by their names, then the contact's own fields."""
-    old = cast("dict[str, Any]", cel.from_json(before.attributes))
-    new = cast("dict[str, Any]", cel.from_json(after.attributes))
-    pairs = [(name, old.get(name), new.get(name)) for name in dict.fromkeys((*old, *new))]
-    pairs += [(name, getattr(before, name), getattr(after, name)) for name in ("email", "phone", "status")]
-    pairs.append(("tags", list(before.tags), list(after.tags)))
-    # Python holds 1, 1.0 and true for equal: their texts are not.
-    return {
-        name: {"from": was, "to": is_} for name, was, is_ in pairs if cel.to_json(was) != cel.to_json(is_)
-    }
-
-
-# --- events ---------------------------------------------------------------------------------------
-
-
-def _event(contact: Contact, kind: str, facts: Mapping[str, Any]) -> EventDraft:
-    return EventDraft(
-        type=kind,
-        source="hookline",
-        subject=contact.email or contact.phone,
-        data=cel.to_json({"contact": contact.id, "email": contact.email, **facts}),
-    )
-
-
-def _created(contact: Contact) -> EventDraft:
-    facts = {
-        "phone": contact.phone,
-        "attributes": cel.from_json(contact.attributes),
-        "tags": list(contact.tags),
-        "status": contact.status,
-    }
-    return _event(contact, "contact.created", {k: value for k, value in facts.items() if value is not None})
+def wrong(error: Wrong) -> ApiError:
+    """422 for what a contact cannot have."""
+    return invalid(error.pointer, error.detail)
 
 
 def _joined(contact: Contact, lists: Sequence[str]) -> list[EventDraft]:
-    return [_event(contact, "contact.subscribed", {"list": name}) for name in lists]
+    return [told(contact, "contact.subscribed", {"list": name}) for name in lists]
 
 
 # --- routes ---------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from hookline.actions.slack import masked
-from hookline.api.merging import merge_patch
 from hookline.model import Action, Batch, Hook, HookInput, Limit, Retry, SlackAction, WebhookAction
+from hookline.rules.merging import merge_patch
 from hookline.rules.times import format_time
 
 HIDDEN = "…"

@@ -11,6 +11,11 @@ from email_validator import EmailNotValidError, validate_email
 _NAMED = re.compile(r"(.*?)<([^<>]*)>", re.S)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.S)
 _PLAIN_LABELS = re.compile(r"[a-z0-9.-]+")
+# What nearly all addresses look like. The library takes 60 µs for one, which is a minute for a million of them.
+_COMMON = re.compile(
+    r"(?=.{1,64}@)(?=.{3,240}\Z)([A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*)@"
+    r"((?:(?=[^.]{1,63}\.)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+[A-Za-z]{2,63})"
+)
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
@@ -20,6 +25,12 @@ def parse_address(text: str) -> tuple[str, str]:
     The address is ready for SMTP: an ASCII local part, the domain in IDNA (RFC 5890). Nothing is looked
     up. ``ValueError`` says what is wrong, in words for the one who wrote it.
     """
+    if common := _COMMON.fullmatch(text):
+        return "", f"{common[1]}@{common[2].lower()}"
+    return _parse(text)
+
+
+def _parse(text: str) -> tuple[str, str]:
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in text):
         raise ValueError("an address has no line breaks or control characters")
     named = _NAMED.fullmatch(text.strip())
