@@ -333,6 +333,50 @@ class ContactList(Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
+class ImportSpec(Struct, frozen=True, kw_only=True):
+    """How a file is read into contacts. ``list`` is the id of one to join, ``size`` the file's, where known."""
+
+    format: Literal["csv", "ndjson"]
+    list: str | None = None
+    charset: str | None = None
+    types: dict[str, str] = {}
+    events: bool = True
+    resubscribe: bool = False
+    size: int | None = None
+
+
+class Import(Struct, frozen=True, kw_only=True):
+    """A file being read. Up to ``position`` bytes and ``line`` lines are committed; ``digest`` is of these.
+
+    ``kept_out`` are rows whose contact has left a list, or all, and was not put back.
+    """
+
+    tenant: str
+    id: str
+    spec: ImportSpec
+    created_at: int
+    updated_at: int
+    state: Literal["running", "stopped", "finished"] = "running"
+    position: int = 0
+    line: int = 0
+    digest: bytes = b""
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    kept_out: int = 0
+    bad: int = 0
+    seq: int = 0
+
+
+class LineFault(Struct, frozen=True):
+    """What is wrong with a line of a file; ``field`` is "" where it is the line as a whole."""
+
+    line: int
+    field: str
+    detail: str
+
+
 class Track(Strict, frozen=True, kw_only=True):
     opens: bool = True
     clicks: bool = True

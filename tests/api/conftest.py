@@ -35,6 +35,14 @@ async def timed(tmp_path: Path) -> AsyncIterator[tuple[Client, ManualClock]]:
 
 
 @pytest.fixture
+async def either_api(tmp_path: Path, database_url: str | Path) -> AsyncIterator[Client]:
+    """As ``api``, on SQLite and then on PostgreSQL."""
+    database = database_url if isinstance(database_url, str) else ""
+    async with client_of(_settings(tmp_path, database=database)) as client:
+        yield client
+
+
+@pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     async with receiving() as made:
         yield made

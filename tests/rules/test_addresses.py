@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hookline.rules.addresses import normalise, normalise_phone, parse_address
+from hookline.rules.addresses import _COMMON, _parse, normalise, normalise_phone, parse_address
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,17 @@ def test_an_address_that_can_be_mailed_still_can_when_normalised(text: str) -> N
 )
 def test_phone_numbers(text: str, expected: str | None) -> None:
     assert normalise_phone(text) == expected
+
+
+@given(
+    local=st.text("aZ09._+-", min_size=1, max_size=70),
+    domain=st.text("aZ09.-", min_size=1, max_size=80),
+)
+@example(local="a" * 64, domain="x" * 63 + ".example")
+@example(local="a" * 64, domain="x" * 64 + ".example")
+@example(local="a", domain="xn--a.example")
+@example(local="a.b", domain=".".join(["x" * 60] * 4))
+def test_common_addresses_are_read_as_all_are(local: str, domain: str) -> None:
+    text = f"{local}@{domain}"
+    if _COMMON.fullmatch(text):
+        assert parse_address(text) == _parse(text)

@@ -21,6 +21,7 @@ from hookline.api import (
     events,
     health,
     hooks,
+    imports,
     inbound,
     keys,
     lists,
@@ -48,7 +49,7 @@ class Resource(Protocol):
 
 
 RESOURCES: tuple[Resource, ...] = (
-    events, hooks, deliveries, replays, contacts, lists, suppressions, campaigns, connections, sources,
+    events, hooks, deliveries, replays, imports, contacts, lists, suppressions, campaigns, connections, sources,
     receiving, inbound, keys, tracking, mailjet, health, docs,
 )  # fmt: skip
 
@@ -67,6 +68,8 @@ class Api:
             await self._framework(scope, receive, send)
         elif scope["path"] == "/v1/events" and scope["method"] == "POST":
             await self.publisher(scope, receive, send)
+        elif scope["path"] == "/v1/contacts/import":  # read as it comes, of any length
+            await self._framework(scope, receive, send)
         else:
             await self._framework(scope, limited(receive, scope["headers"], _most(scope["path"])), send)
 

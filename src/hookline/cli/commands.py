@@ -10,7 +10,20 @@ import typer
 from typer.exceptions import TyperException
 
 from hookline import __version__
-from hookline.cli import bench, campaigns, deliveries, demo, events, hooks, keys, serve, setup, verify, worker
+from hookline.cli import (
+    bench,
+    campaigns,
+    contacts,
+    deliveries,
+    demo,
+    events,
+    hooks,
+    keys,
+    serve,
+    setup,
+    verify,
+    worker,
+)
 from hookline.cli.common import Mistake
 from hookline.storage import StorageUnavailable
 
@@ -27,7 +40,7 @@ app.command("bench")(bench.bench)
 app.command("verify")(verify.verify)
 app.command("migrate")(setup.migrate)
 app.command("check")(setup.check)
-for group in (keys, events, hooks, deliveries, campaigns):
+for group in (keys, events, hooks, deliveries, contacts, campaigns):
     app.add_typer(group.app)
 
 

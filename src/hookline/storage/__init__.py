@@ -14,6 +14,7 @@ from hookline.storage.deliveries import Deliveries
 from hookline.storage.events import Events
 from hookline.storage.grouping import Grouped
 from hookline.storage.hooks import Hooks
+from hookline.storage.imports import Imports
 from hookline.storage.migrations import migrate, remember_secret_key
 from hookline.storage.plans import Database, Loop, StorageUnavailable
 from hookline.storage.postgres import PostgresDatabase
@@ -39,6 +40,7 @@ class Storage:
         self.deliveries = Deliveries(database)
         self.events = Events(database)
         self.hooks = Hooks(database, sealer)
+        self.imports = Imports(database)
         self.replays = Replays(database)
         self._accepting: Grouped[Unit, list[Accepted]] = Grouped(self._accept_group, GROUP)
 

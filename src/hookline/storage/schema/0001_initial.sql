@@ -234,6 +234,37 @@ CREATE TABLE members (
 CREATE INDEX members_seq ON members (tenant, list, seq);
 CREATE INDEX members_contact ON members (tenant, contact);
 
+-- A file being read into contacts: position and digest are of what is committed, so that it can go on.
+CREATE TABLE imports (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  spec {blob} NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('running', 'stopped', 'finished')),
+  position BIGINT NOT NULL,
+  line BIGINT NOT NULL,
+  digest {blob} NOT NULL,
+  read BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  updated BIGINT NOT NULL,
+  unchanged BIGINT NOT NULL,
+  kept_out BIGINT NOT NULL,
+  bad BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, id)
+);
+CREATE INDEX imports_seq ON imports (tenant, seq);
+
+CREATE TABLE import_faults (
+  tenant TEXT NOT NULL,
+  import TEXT NOT NULL,
+  line BIGINT NOT NULL,
+  field TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  PRIMARY KEY (tenant, import, line)
+);
+
 -- list is '' where all lists are meant.
 CREATE TABLE suppressions (
   tenant TEXT NOT NULL,

@@ -1,0 +1,375 @@
+"""Reading a file into contacts: streamed, committed in chunks together with how far it is read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from hookline.api.bodies import decode
+from hookline.api.contacts import ContactInput, checked
+from hookline.api.errors import ApiError
+from hookline.model import Contact, EventDraft, Import, LineFault
+from hookline.rules.charsets import LONGEST_MARK, Charset, Unreadable
+from hookline.rules.contacts import Wrong, applied, changes, told, told_new
+from hookline.rules.ids import new_id
+from hookline.rules.records import OtherFile, Reader, Record
+from hookline.rules.rows import Column, Row, read_header, read_row
+from hookline.services import Services
+from hookline.storage.imports import MAX_FAULTS, ImportMoved, Known, Upsert, advancing, upserting
+from hookline.storage.plans import Plan
+from hookline.storage.units import ContactMoved
+
+# A commit of so many rows takes SQLite about ten milliseconds, for which nobody else is answered.
+CHUNK = 100
+# Lines that are looked at before how far it is read is stored, although few of them are rows.
+MOST_LOOKED_AT = 5000
+BREATH = 50
+TRIES = 20
+
+
+class ImportLine(ContactInput, frozen=True, kw_only=True):
+    """A line of JSON; beside what a contact takes, the lists that it has left."""
+
+    unsubscribed_lists: list[str] = msgspec.field(default_factory=list)
+
+
+class Lines(Struct):
+    """A chunk: rows that are well-formed, by line, and what is wrong with the others."""
+
+    rows: list[tuple[int, Row]] = msgspec.field(default_factory=list)
+    faults: list[LineFault] = msgspec.field(default_factory=list)
+    looked_at: int = 0
+
+
+class Working(Struct):
+    """A contact while a chunk's rows are worked into it; ``known`` is as it is stored."""
+
+    known: Known
+    contact: Contact
+    join: dict[str, None] = msgspec.field(default_factory=dict)
+    leave: dict[str, None] = msgspec.field(default_factory=dict)
+    lift: bool = False
+
+
+class Importer:
+    """Carries one import on from where it is."""
+
+    def __init__(self, services: Services, job: Import, *, new: bool) -> None:
+        self._services = services
+        self._storage = services.storage
+        self._new = new
+        self.job = job
+        self.stored = not new
+        self._lists: dict[str, str | None] = {}
+        self._reader = Reader(job.spec.format)
+        self._charset = Charset(job.spec.charset)
+        self._columns: list[Column | None] | None = None
+
+    async def run(self, pieces: AsyncIterator[bytes]) -> Import:
+        """Read the file to its end. What was committed stays, whatever happens then.
+
+        ApiError 422 for a file that cannot be read at all (nothing is stored then), 409 for one that is not
+        the file of this import, or while somebody else carries it on.
+        """
+        lines = Lines()
+        try:
+            async for record in self._records(pieces):
+                await self._add(lines, record)
+                if len(lines.rows) >= CHUNK or lines.looked_at >= MOST_LOOKED_AT:
+                    await self._commit(lines, "running")
+                    lines = Lines()
+            if not self.stored:
+                raise ApiError(422, "the file is empty")
+            await self._commit(lines, "finished")
+        except (OtherFile, ImportMoved) as error:
+            detail = (
+                "the import is being carried on elsewhere" if isinstance(error, ImportMoved) else str(error)
+            )
+            raise ApiError(409, detail) from None
+        return self.job
+
+    async def stop(self) -> None:
+        """Note that it ended before its file did."""
+        if self.stored and self.job.state == "running":
+            await self._storage.imports.set_state(self.job, "stopped", self._services.clock.now())
+
+    async def _begin(self) -> None:
+        """The file can be read: from here on there is an import."""
+        if not self.stored:
+            self.job = await self._storage.imports.create(
+                msgspec.structs.replace(
+                    self.job,
+                    position=self._reader.position,
+                    line=self._reader.line,
+                    digest=self._reader.digest,
+                )
+            )
+            self.stored = True
+        elif not self._new:
+            self._reader.resume(self.job.position, self.job.line, self.job.digest)
+
+    # --- bytes to rows
+
+    async def _records(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[Record]:
+        reader, charset, head = self._reader, self._charset, b""
+        opened = False
+        async for piece in pieces:
+            text = piece
+            if not opened:
+                head += piece
+                if len(head) < LONGEST_MARK:
+                    continue
+                text, opened = await self._open(head), True
+            else:
+                text = charset.feed(piece)
+            for record in reader.feed(text):
+                if not await self._is_header(record):
+                    yield record
+        rest = charset.feed(b"", last=True) if opened else await self._open(head)
+        for record in chain(reader.feed(rest), reader.finish()):
+            if not await self._is_header(record):
+                yield record
+
+    async def _open(self, head: bytes) -> bytes:
+        try:
+            text = self._charset.open(head)
+        except Unreadable as error:
+            raise ApiError(422, str(error)) from None
+        if self.job.spec.format == "ndjson" and head:
+            if text.lstrip()[:1] == b"[":
+                raise ApiError(422, "line 1: one object a line is expected, not an array")
+            await self._begin()
+        return text
+
+    async def _is_header(self, record: Record) -> bool:
+        """Whether the record is the first line of a CSV file, which is read then."""
+        if self._columns is not None or self.job.spec.format == "ndjson":
+            return False
+        if record.fault is not None:
+            raise ApiError(422, f"line {record.line}: {record.fault}")
+        told_delimiter = [record.fields[0].strip().lower(), *record.fields[1:]]
+        if record.line == 1 and told_delimiter[0] == b"sep=" and len(told_delimiter) == 2:
+            return True  # what Excel puts before the names; the delimiter was found out from it
+        try:
+            names = [self._charset.text(cell) for cell in record.fields]
+            self._columns = read_header(names, self.job.spec.types)
+        except ValueError as error:
+            raise ApiError(422, f"line {record.line}: {error}") from None
+        self._reader.width = len(self._columns)
+        await self._begin()
+        return True
+
+    async def _add(self, lines: Lines, record: Record) -> None:
+        lines.looked_at += 1
+        if lines.looked_at % BREATH == 0:  # others want to be answered, too
+            await asyncio.sleep(0)
+        try:
+            if record.fault is not None:
+                raise Wrong("", record.fault)
+            row = self._row(record)
+            if row is None:
+                lines.looked_at -= 1
+                return
+            lines.rows.append((record.line, await self._with_lists(row)))
+        except Wrong as error:
+            lines.faults.append(_fault(record.line, error))
+
+    def _row(self, record: Record) -> Row | None:
+        if self._columns is not None:
+            return read_row(self._columns, record.fields, self._charset)
+        [line] = record.fields
+        if not line.strip():
+            return None
+        try:
+            text = line.decode()
+            data = decode(text.encode(), ImportLine)
+        except UnicodeDecodeError:
+            raise Wrong("", "this is not UTF-8") from None
+        except ApiError as error:
+            fault = error.errors[0] if error.errors else None
+            raise Wrong(
+                (fault.pointer or "")[1:] if fault else "", fault.detail if fault else error.detail
+            ) from None
+        lists = () if data.lists is UNSET else tuple(data.lists)
+        return Row(checked(data), lists, tuple(data.unsubscribed_lists))
+
+    async def _with_lists(self, row: Row) -> Row:
+        """The row with the ids of its lists. Wrong for one that there is not."""
+        if not (row.lists or row.unsubscribed_lists):
+            return row
+        found: dict[str, tuple[str, ...]] = {}
+        for field in ("lists", "unsubscribed_lists"):
+            ids: list[str] = []
+            for name in getattr(row, field):
+                if name not in self._lists:
+                    if len(self._lists) > MAX_FAULTS:
+                        self._lists.clear()
+                    listed = await self._storage.contacts.list_named(self.job.tenant, name)
+                    self._lists[name] = listed.id if listed else None
+                list_id = self._lists[name]
+                if list_id is None:
+                    raise Wrong(f"/{field}", f"there is no list {name[:100]!r}")
+                ids.append(list_id)
+            found[field] = tuple(ids)
+        return msgspec.structs.replace(row, **found)
+
+    # --- rows to contacts
+
+    async def _commit(self, lines: Lines, state: str) -> None:
+        """Store a chunk, and that it is read. ContactMoved again and again ends as ApiError 409."""
+        emails = list({row.change.fields["email"]: None for _, row in lines.rows})
+        for _ in range(TRIES):
+            known = await self._storage.imports.known(self.job.tenant, emails) if emails else {}
+            now = self._services.clock.now()
+            chunk = Chunk(self.job, known, now)
+            for line, row in lines.rows:
+                chunk.work_in(line, row)
+            faults = lines.faults + chunk.faults
+            before = self.job
+            room = max(0, MAX_FAULTS - before.bad)
+            counted = {name: getattr(before, name) + count for name, count in chunk.counts.items()}
+            after = msgspec.structs.replace(
+                before,
+                **counted,
+                state=state,
+                read=before.read + lines.looked_at,
+                bad=before.bad + len(faults),
+                position=self._reader.position,
+                line=self._reader.line,
+                digest=self._reader.digest,
+                updated_at=now,
+            )
+            write = partial(_write, before, after, chunk.upserts(), sorted(faults, key=_line)[:room])
+            drafts = chunk.drafts() if before.spec.events else []
+            try:
+                await self._services.intake.accept(before.tenant, drafts, write)
+            except ContactMoved:
+                continue
+            self.job = after
+            return
+        raise ApiError(409, "the contacts are being changed by others at this moment; go on later")
+
+
+def _write(before: Import, after: Import, rows: Sequence[Upsert], faults: Sequence[LineFault]) -> Plan[None]:
+    yield from upserting(rows, after.updated_at, resubscribe=after.spec.resubscribe)
+    yield from advancing(before, after, faults)
+
+
+def _line(fault: LineFault) -> int:
+    return fault.line
+
+
+def _fault(line: int, error: Wrong) -> LineFault:
+    return LineFault(line, error.pointer.removeprefix("/")[:200], error.detail[:500].replace("\0", "\ufffd"))
+
+
+class Chunk:
+    """Works rows into contacts as they are stored, in memory: what is to be written, told and counted."""
+
+    def __init__(self, job: Import, known: Mapping[str, Known], now: int) -> None:
+        self._job, self._known, self._now = job, known, now
+        self._works: dict[str, Working] = {}
+        self.counts = {"created": 0, "updated": 0, "unchanged": 0, "kept_out": 0}
+        self.faults: list[LineFault] = []
+
+    def work_in(self, line: int, row: Row) -> None:
+        email = row.change.fields["email"]
+        work = self._works.get(email)
+        made = work is None and self._known[email].contact is None
+        if work is None:
+            known = self._known[email]
+            work = Working(known, known.contact or self._new())
+        change, kept_out = row.change, False
+        stays = work.contact.status == "unsubscribed" and not self._job.spec.resubscribe
+        if stays and change.fields.get("status") == "active":
+            change = msgspec.structs.replace(change, fields={**change.fields, "status": "unsubscribed"})
+            kept_out = True
+        try:
+            after = applied(work.contact, change)
+        except Wrong as error:
+            self.faults.append(_fault(line, error))
+            return
+        moved = after != work.contact
+        work.contact = after
+        self._works[email] = work
+        named = row.lists if self._job.spec.list is None else (self._job.spec.list, *row.lists)
+        for name in dict.fromkeys(named):
+            if name not in row.unsubscribed_lists:
+                joined, refused = self._join(work, name)
+                moved, kept_out = moved or joined, kept_out or refused
+        for name in row.unsubscribed_lists:
+            if work.known.lists.get(name) != "unsubscribed" and name not in work.leave:
+                work.leave[name] = None
+                work.join.pop(name, None)
+                moved = True
+        self.counts["created" if made else "updated" if moved else "unchanged"] += 1
+        self.counts["kept_out"] += kept_out
+
+    def _new(self) -> Contact:
+        return Contact(
+            tenant=self._job.tenant, id=new_id("ctc"), email=None, created_at=self._now, updated_at=self._now
+        )
+
+    def _join(self, work: Working, name: str) -> tuple[bool, bool]:
+        """Whether a contact joins a list, and whether it is kept out, because it asked for that."""
+        status = "unsubscribed" if name in work.leave else work.known.lists.get(name)
+        left = status == "unsubscribed" or bool(work.known.refused & {"", name})
+        if left and self._job.spec.resubscribe:
+            work.lift = not work.known.complained
+            left = False
+        if left or (status is None and work.known.complained):
+            return False, True
+        if (status == "subscribed" and not work.lift) or name in work.join:
+            return False, False
+        work.join[name] = None
+        return True, False
+
+    def upserts(self) -> list[Upsert]:
+        rows: list[Upsert] = []
+        for work in self._works.values():
+            before = work.known.contact
+            changed = work.contact != before
+            if changed or work.join or work.leave or work.lift:
+                contact = (
+                    msgspec.structs.replace(work.contact, updated_at=self._now) if changed else work.contact
+                )
+                rows.append(
+                    Upsert(
+                        contact=contact,
+                        new=before is None,
+                        changed=changed,
+                        join=tuple(work.join),
+                        leave=tuple(work.leave),
+                    )
+                )
+        return rows
+
+    def drafts(self) -> list[EventDraft]:
+        """What the chunk tells, each contact's together."""
+        found: list[EventDraft] = []
+        for work in self._works.values():
+            found += self._told(work)
+        return found
+
+    def _told(self, work: Working) -> list[EventDraft]:
+        before, after, told_of = work.known.contact, work.contact, {"import": self._job.id}
+        events: list[EventDraft] = []
+        if before is None:
+            events.append(told_new(after, told_of))
+        elif after != before:
+            changed: dict[str, Any] = changes(before, after)
+            if changed:
+                events.append(told(after, "contact.updated", {"changed": changed, **told_of}))
+            if after.status == "unsubscribed" != before.status:
+                events.append(told(after, "contact.unsubscribed", told_of))
+        events += [told(after, "contact.subscribed", {"list": name, **told_of}) for name in work.join]
+        for name in work.leave:
+            if work.known.lists.get(name) == "subscribed":
+                events.append(told(after, "contact.unsubscribed", {"list": name, **told_of}))
+        return events
