@@ -21,15 +21,14 @@ FIELDS = (
 )  # fmt: skip
 COLUMNS = ", ".join(FIELDS)
 MAX_FAULTS = 1000
-# A contact is told apart from one with the same email that was made meanwhile by the count of what came back.
-INSERT_CONTACTS = (
-    f"INSERT INTO contacts ({CONTACT_COLUMNS}) SELECT {CONTACT_COLUMNS} FROM {{v}} WHERE true"
-    " ON CONFLICT DO NOTHING RETURNING id"
+CONTACT_TYPES = (
+    "tenant:t id:t seq:i email:t phone:t attributes:b tags:b status:t revision:i created_at:i updated_at:i"
 )
+INSERT_CONTACTS = insert("contacts", CONTACT_TYPES, "ON CONFLICT DO NOTHING")
 UPDATE_CONTACTS = (
     "UPDATE contacts SET phone = v.phone, attributes = v.attributes, tags = v.tags, status = v.status,"
     " revision = contacts.revision + 1, updated_at = v.updated_at FROM {v} WHERE contacts.tenant = v.tenant"
-    " AND contacts.id = v.id AND contacts.revision = v.revision RETURNING contacts.id"
+    " AND contacts.id = v.id AND contacts.revision = v.revision"
 )
 # Who has left since the contact was read has left: only what is asked for on purpose puts him back.
 MEMBERS = (
@@ -70,10 +69,6 @@ def upserting(rows: Sequence[Upsert], now: int, *, resubscribe: bool) -> Plan[No
     if new:
         clock = yield Sql("UPDATE clock SET seq = seq + ? WHERE id = 1 RETURNING seq", (len(new),))
         first = cast("int", clock[0][0]) - len(new) + 1
-        columns = (
-            "tenant:t id:t seq:i email:t phone:t attributes:b tags:b status:t revision:i"
-            " created_at:i updated_at:i"
-        )
         values = [
             (
                 c.tenant, c.id, first + place, c.email, c.phone, c.attributes, _encode(c.tags), c.status,
@@ -81,7 +76,7 @@ def upserting(rows: Sequence[Upsert], now: int, *, resubscribe: bool) -> Plan[No
             )
             for place, c in enumerate(new)
         ]  # fmt: skip
-        if len((yield Many(INSERT_CONTACTS, columns, values))) < len(new):
+        if (yield Many(INSERT_CONTACTS, CONTACT_TYPES, values)) != [(len(new),)]:
             raise ContactMoved
     changed = [row.contact for row in rows if row.changed and not row.new]
     if changed:
@@ -90,7 +85,7 @@ def upserting(rows: Sequence[Upsert], now: int, *, resubscribe: bool) -> Plan[No
             (c.tenant, c.id, c.revision, c.phone, c.attributes, _encode(c.tags), c.status, c.updated_at)
             for c in changed
         ]
-        if len((yield Many(UPDATE_CONTACTS, columns, kept))) < len(changed):
+        if (yield Many(UPDATE_CONTACTS, columns, kept)) != [(len(changed),)]:
             raise ContactMoved
     yield from _lists(rows, now, resubscribe=resubscribe)
 
@@ -209,14 +204,14 @@ class Imports:
             by_id: dict[str, Known] = {}
             where = "WHERE c.tenant = v.tenant AND c.email = v.email"
             for row in (
-                yield Many(f"SELECT {columns} FROM {{v}}, contacts c {where}", "tenant:t email:t", wanted)
+                yield Many(f"SELECT {columns} FROM contacts c, {{v}} {where}", "tenant:t email:t", wanted)
             ):
                 contact = to_contact(row)
                 known = by_id[contact.id] = found[contact.email or ""]
                 known.contact = contact
             if by_id:
                 rows = yield Many(
-                    "SELECT m.contact, m.list, m.status FROM {v}, members m"
+                    "SELECT m.contact, m.list, m.status FROM members m, {v}"
                     " WHERE m.tenant = v.tenant AND m.contact = v.id",
                     "tenant:t id:t",
                     [(tenant, name) for name in by_id],
@@ -224,7 +219,7 @@ class Imports:
                 for name, listed, status in cast("list[tuple[str, str, str]]", rows):
                     by_id[name].lists[listed] = status
             rows = yield Many(
-                "SELECT s.address, s.list, s.reason FROM {v}, suppressions s WHERE s.tenant = v.tenant"
+                "SELECT s.address, s.list, s.reason FROM suppressions s, {v} WHERE s.tenant = v.tenant"
                 " AND s.address = v.email AND s.reason IN ('unsubscribe', 'complaint')",
                 "tenant:t email:t",
                 wanted,
