@@ -9,9 +9,13 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
+from support import mails
 from support.commands import CommandLine, Screen
+from support.mails import mail
+from support.mailserver import serving_mail
 from support.process import Serve
 from support.receiver import Got, Receiver
+from support.smtp import hand_in
 
 Screens = Callable[..., Awaitable[Screen]]
 LAST_LINE = r"-d '\{\"type\": .*\n"
@@ -152,3 +156,33 @@ async def test_an_open_stream_of_events_does_not_hold_up_the_end(screens: Screen
         assert await stream.content.read() == b""  # ended as an answer ends, not torn off
     assert await server.ended() == 0
     assert "error" not in server.text
+
+
+async def test_mail_that_comes_back_is_taken_by_its_own_server(run: CommandLine) -> None:
+    async with serving_mail() as mailserver:
+        settings = {
+            "SMTP_URL": mailserver.url,
+            "BOUNCE_DOMAIN": "in.shop.example",
+            "MAIL_LISTEN": "127.0.0.1:0",
+        }
+        server = Serve(run.home, **settings)
+        await server.start()
+        try:
+            assert server.mail_address is not None
+            await server.make_key()
+            async with aiohttp.ClientSession() as http:
+                await server.call(http, "POST", "/v1/hooks", MAIL_HOOK)
+                event = {"type": "order.paid", "subject": "ada@example.com", "data": {"amount": 42}}
+                accepted = await server.call(http, "POST", "/v1/events", event)
+                await delivered(server, http, accepted["id"])
+                path = mailserver.sender_of("ada@example.com")
+                bounce = mail(mails.POSTFIX, to=path, rcpt="ada@example.com")
+                await hand_in(server.mail_address, bounce, path)
+                (bounced,) = (await server.call(http, "GET", "/v1/events?type=email.bounced"))["data"]
+        finally:
+            await server.stop()
+    assert (bounced["subject"], bounced["data"]["reason"]) == ("ada@example.com", "user_unknown")
+
+
+def test_a_mail_server_needs_its_domain(run: CommandLine) -> None:
+    assert "HOOKLINE_BOUNCE_DOMAIN" in run("serve", MAIL_LISTEN="127.0.0.1:0", HOME=f"{run.home}-3").mistake

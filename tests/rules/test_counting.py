@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,3 +73,26 @@ def test_a_refused_mail_was_tried_and_never_sent() -> None:
     totals = tally([("email.bounced", True)])
     assert (totals["attempted"], totals["sent"], totals["bounced_hard"]) == (1, 0, 1)
     assert rates(totals)["delivered"] == 0
+
+
+def test_a_later_bounce_takes_a_mail_from_the_delivered_whoever_tells_of_it_first() -> None:
+    told = [
+        ("email.sent", False),
+        ("email.bounced", True),
+        ("email.bounced", False),
+        ("email.delivered", False),
+    ]
+    for order in permutations(told):
+        totals = tally([*order, *order])
+        assert (totals["attempted"], totals["sent"], totals["bounced"], totals["bounced_hard"]) == (
+            1,
+            1,
+            1,
+            1,
+        )
+        assert rates(totals)["delivered"] == 0
+
+
+def test_a_delayed_mail_that_is_opened_has_arrived() -> None:
+    for order in permutations([("email.sent", False), ("email.deferred", False), ("email.opened", True)]):
+        assert rates(tally(list(order)))["delivered"] == 1, order

@@ -33,6 +33,7 @@ class Serve:
         self.arguments = arguments
         self.url = ""
         self.key = ""
+        self.mail_address: tuple[str, int] | None = None
         self.log = ""
         self._process: asyncio.subprocess.Process | None = None
 
@@ -48,6 +49,8 @@ class Serve:
             assert line, f"{self.command} stopped: {said.decode()}"
             said += line
         self.url = found[0].decode()
+        mail = re.search(rb"for mail on ([\d.]+):(\d+)", said)
+        self.mail_address = (mail[1].decode(), int(mail[2])) if mail else None
         self._drain = asyncio.create_task(self._process.stdout.read())
 
     @property

@@ -14,6 +14,11 @@ COUNTERS = (
     "bounced", "bounced_hard", "blocked", "complained", "unsubscribed",
 )  # fmt: skip
 
+# Who opens a mail or complains of it has got it, although nobody says "delivered" of one that was delayed.
+ARRIVED = frozenset(
+    {"email.delivered", "email.opened", "email.clicked", "email.complained", "email.unsubscribed"}
+)
+
 
 def fold(flags: int, kind: str, *, machine: bool = False, hard: bool = False) -> tuple[int, dict[str, int]]:
     """The message's flags after an event of type ``kind``, and what it adds to each counter."""
@@ -31,6 +36,9 @@ def fold(flags: int, kind: str, *, machine: bool = False, hard: bool = False) ->
             flags &= ~flag
             add[name] = add.get(name, 0) - 1
 
+    if kind in ARRIVED:
+        clear(PENDING, "pending")
+        flags |= DELIVERED
     match kind:
         case "email.sent":
             mark(ATTEMPTED, "attempted")
@@ -38,8 +46,6 @@ def fold(flags: int, kind: str, *, machine: bool = False, hard: bool = False) ->
             clear(PENDING, "pending")
         case "email.delivered":
             mark(ATTEMPTED, "attempted")
-            clear(PENDING, "pending")
-            flags |= DELIVERED
         case "email.deferred":
             mark(ATTEMPTED, "attempted")
             if not flags & (DELIVERED | BOUNCED):

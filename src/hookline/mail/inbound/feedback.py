@@ -10,19 +10,17 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hookline.mail.inbound.mime import ORIGINALS, Part, read_fields
-from hookline.mail.inbound.report import MAX_DETAIL, MAX_REPORTS, Kind, Report, addresses
+from hookline.mail.inbound.report import MAX_ABOUT, MAX_DETAIL, MAX_REPORTS, Kind, Report, addresses
 
 TYPE = "message/feedback-report"
-LOOKS = re.compile(
-    r"^feedback-type\s*:.*(?:\n.*){0,30}^user-agent\s*:|^user-agent\s*:.*(?:\n.*){0,30}^feedback-type\s*:",
-    re.I | re.M,
-)
+_LOOKS = (re.compile(r"^feedback-type\s?:", re.I | re.M), re.compile(r"^user-agent\s?:", re.I | re.M))
 # RFC 5965 7.3, RFC 6591, RFC 6430; "opt-out" and its kin ask to be left alone, which is unsubscribing.
 _KINDS: dict[str, Kind] = {
     "abuse": "complained", "fraud": "complained", "virus": "complained", "other": "complained",
     "miscategorized": "complained", "not-spam": "not_spam", "auth-failure": "auth_failure", "dmarc": "auth_failure",
     "opt-out": "unsubscribed", "opt-out-list": "unsubscribed", "unsubscribe": "unsubscribed",
 }  # fmt: skip
+MAX_LOOSE = 8 * 1024
 _JMRP = ("x-hmxmroriginalrecipient", "x-hm-x-mr-original-recipient")
 _JMRP_FROM = re.compile(r"staff@(?:hotmail|outlook)\.com|complaint|fbl|feedback", re.I)
 _JMRP_SUBJECT = re.compile(r"complaint about message|abuse report|spam report|email feedback report", re.I)
@@ -70,9 +68,13 @@ def read_returned(mail: Part) -> list[Report]:
 
 
 def _is_report(part: Part) -> bool:
-    return part.type == TYPE or (
-        part.within == 0 and part.type.startswith("text/") and bool(LOOKS.search(part.text()[:4000]))
-    )
+    if part.type == TYPE:
+        return True
+    # One that is called a text is short: what is long is not even decoded.
+    if part.within or not part.type.startswith("text/") or len(part.content) > MAX_LOOSE:
+        return False
+    text = part.text()
+    return all(pattern.search(text) for pattern in _LOOKS)
 
 
 def _reports(text: str, originals: Sequence[Part]) -> Iterator[Report]:
@@ -96,7 +98,7 @@ def _reports(text: str, originals: Sequence[Part]) -> Iterator[Report]:
             shape="arf",
             recipients=tuple(dict.fromkeys((*told, *named))),
             detail=f"{' '.join(fields.get('feedback-type', []))} {source}".strip()[:MAX_DETAIL],
-            about=(spelled(returned), text),
+            about=(spelled(returned), text[:MAX_ABOUT]),
         )
 
 
@@ -111,4 +113,4 @@ def spelled(fields: dict[str, list[str]]) -> str:
     """Header fields as one text, those that carry our own marks first."""
     first = ("x-hookline-message", "return-path", "list-unsubscribe", "message-id", "x-mj-customid")
     names = [*(name for name in first if name in fields), *(name for name in fields if name not in first)]
-    return "\n".join(f"{name}: {value}" for name in names for value in fields[name])[: 128 * 1024]
+    return "\n".join(f"{name}: {value}" for name in names for value in fields[name])[:MAX_ABOUT]

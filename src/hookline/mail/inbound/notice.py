@@ -12,19 +12,21 @@ from collections.abc import Sequence
 
 from hookline.mail.inbound.mime import Part
 from hookline.mail.inbound.phrases import COPY, DAEMONS, DELAYS, GAVE_UP, LEADS, NOTICES, PHRASES, SYSTEMS
-from hookline.mail.inbound.report import ADDRESS, MAX_REPORTS, Kind, Report, addresses, judged
+from hookline.mail.inbound.report import ADDRESS, MAX_ABOUT, MAX_REPORTS, Kind, Report, addresses, judged
 from hookline.rules.addresses import normalise
 
 MAX_NOTICE = 32 * 1024
+MAX_TEXTS = 10
 
 
 def notice_of(mail: Part) -> tuple[str, str]:
     """The notice and what is below it, from the texts of the mail itself."""
-    texts = [
-        (part.type == "text/html", part.text())
+    parts = [
+        part
         for part in mail.walk()
         if part.within == 0 and part.type in ("text/plain", "text/html", "text/enriched") and not part.parts
     ]
+    texts = [(part.type == "text/html", part.text()) for part in parts[:MAX_TEXTS]]
     plain = [text for html, text in texts if not html and text.strip()]
     text = "\n".join(plain or [text for _, text in texts])
     # A page of advice around a line of fact: the plain text is often the shorter and better one, not always.
@@ -63,11 +65,11 @@ def read_notice(
             (address,),
             said,
             notice=f"{subject} {notice}",
-            about=(*about, rest),
+            about=(*about, rest[:MAX_ABOUT]),
         )
         reports.append(report)
     if not found:  # it does not say whose mail it is: our own marks may
-        reports.append(judged(kind, "notice", (), notice, notice=subject, about=(*about, rest)))
+        reports.append(judged(kind, "notice", (), notice, notice=subject, about=(*about, rest[:MAX_ABOUT])))
     return reports
 
 

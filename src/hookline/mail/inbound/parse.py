@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
 from hashlib import blake2b
+from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from hookline.mail.inbound.replies import is_reply
 from hookline.mail.inbound.report import MAX_REPORTS, Report, addresses
 from hookline.model import SECOND
 
+MAX_LOOSE = 20  # texts in which a report that is not called one is looked for
 _ADDRESSED = ("to", "cc", "delivered-to", "x-original-to", "envelope-to", "x-envelope-to", "resent-to")
 
 
@@ -72,21 +74,22 @@ def _reports(mail: Part) -> list[Report]:
 
 def _statuses(mail: Part, notice: str, about: tuple[str, ...]) -> list[Report]:
     """The reports in delivery-status parts, or in texts that look like one; the mail's own before those within."""
-    parts = list(mail.walk())
-    for named in (True, False):
-        chosen = [
-            (part.within, text)
-            for part in parts
-            if (part.type in status.TYPES) == named
-            and (named or part.type.startswith(("text/", "application/octet")))
-            and not part.parts
-            and (text := part.text())
-            and (named or status.LOOKS.search(text[: 64 * 1024]))
-        ]
-        outermost = [text for within, text in chosen if within == min(w for w, _ in chosen)]
-        found = [report for text in outermost for report in status.read_status(text, notice, about)]
+    parts = [part for part in mail.walk() if not part.parts]
+    named = [part for part in parts if part.type in status.TYPES]
+    loose = [part for part in parts if part.type.startswith(("text/", "application/octet"))]
+    for chosen, certain in ((named, True), (loose[:MAX_LOOSE], False)):
+        texts = [(part.within, part.text()) for part in chosen]
+        texts = [(within, text) for within, text in texts if certain or status.looks(text)]
+        outermost = min((within for within, _ in texts), default=0)
+        reports = (
+            report
+            for within, text in texts
+            if within == outermost
+            for report in status.read_status(text, notice, about)
+        )
+        found = list(islice(reports, MAX_REPORTS))
         if found:
-            return found[:MAX_REPORTS]
+            return found
     return []
 
 

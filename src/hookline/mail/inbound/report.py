@@ -18,6 +18,7 @@ Kind = Literal[
 Shape = Literal["dsn", "notice", "arf", "forward", "mail"]
 MAX_DETAIL = 1000
 MAX_REPORTS = 100
+MAX_ABOUT = 32 * 1024
 
 # Bounded and without overlap between its parts, so that no text makes it slow.
 ADDRESS = re.compile(

@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from hookline.mail.inbound.report import MAX_REPORTS, Kind, Report, addresses, judged
+from hookline.mail.inbound.report import MAX_ABOUT, MAX_REPORTS, Kind, Report, addresses, judged
 from hookline.rules.addresses import normalise
 
 TYPES = ("message/delivery-status", "message/global-delivery-status")
-# A text that has these at the beginnings of lines is a report, whatever it calls itself.
-LOOKS = re.compile(r"^(?:final|original)-recipient\s*:.*(?:\n.*){0,30}^(?:action|status)\s*:", re.I | re.M)
+# A text that has both at the beginnings of lines is a report, whatever it calls itself.
+_LOOKS = (
+    re.compile(r"^(?:final|original)-recipient\s?:", re.I | re.M),
+    re.compile(r"^(?:action|status)\s?:", re.I | re.M),
+)
 
 _FIELD = re.compile(r"\s?([A-Za-z][\w-]{1,60})\s?:\s*(.*)")
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
@@ -37,7 +40,12 @@ def read_status(text: str, notice: str, about: tuple[str, ...]) -> Iterator[Repo
         if not _is_recipient(group):
             shared |= group
             continue
-        yield _report(group, notice, (*about, text))
+        yield _report(group, notice, (*about, "\n".join((*shared.values(), *group.values()))[:MAX_ABOUT]))
+
+
+def looks(text: str) -> bool:
+    """Whether a text is a delivery report by its lines."""
+    return all(pattern.search(text) for pattern in _LOOKS)
 
 
 def _is_recipient(group: Fields) -> bool:
