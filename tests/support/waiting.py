@@ -46,6 +46,14 @@ async def states(server: Serve, http: aiohttp.ClientSession, query: str = "") ->
     return counts
 
 
+async def all_succeeded(server: Serve, http: aiohttp.ClientSession) -> bool:
+    """Whether every delivery has succeeded."""
+    for state in ("waiting", "queued", "sending", "failed", "cancelled", "held"):
+        if (await server.call(http, "GET", f"/v1/deliveries?limit=1&state={state}"))["data"]:
+            return False
+    return True
+
+
 async def attempts_of(server: Serve, http: aiohttp.ClientSession, delivery: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (await server.call(http, "GET", f"/v1/deliveries/{delivery}"))["attempts"]
     return found

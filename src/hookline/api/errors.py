@@ -139,7 +139,7 @@ def as_api_error(error: Exception) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, StorageUnavailable):
-        return ApiError(503, "the database is away; try again", headers=RETRY_AFTER)
+        return ApiError(503, "the database is away or full; try again", headers=RETRY_AFTER)
     if isinstance(error, RecursionError):
         return ApiError(422, "the JSON is nested too deeply")
     if isinstance(error, HTTPException) and error.status_code < 500:

@@ -123,8 +123,11 @@ class Dispatcher:
     async def _look(self) -> None:
         self._looks += 1
         thoroughly = self._looks % LOOK_THOROUGHLY_EVERY == 0
-        if self._shared and self._heart.may_judge and (thoroughly or self._heart.sees_dead):
-            await self.take_over(DEAD_AFTER)
+        if self._shared:
+            if not self._heart.may_judge:  # as while the database is away
+                return
+            if thoroughly or self._heart.sees_dead:
+                await self.take_over(DEAD_AFTER)
         if thoroughly:
             await self.recover_strays()
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import structlog
+
 from hookline.storage.accepting import accept_plan
 from hookline.storage.access import Access
 from hookline.storage.campaigns import Campaigns
@@ -22,6 +24,8 @@ from hookline.storage.replays import Replays
 from hookline.storage.sealing import Sealer, derive
 from hookline.storage.sqlite import SqliteDatabase
 from hookline.storage.units import Accepted, Unit
+
+log = structlog.get_logger("hookline.storage")
 
 __all__ = ["Storage", "StorageUnavailable", "derive", "open_storage"]
 
@@ -43,6 +47,7 @@ class Storage:
         self.imports = Imports(database)
         self.replays = Replays(database)
         self._accepting: Grouped[Unit, list[Accepted]] = Grouped(self._accept_group, GROUP)
+        self._refusing = False
 
     @property
     def dialect(self) -> str:
@@ -58,12 +63,18 @@ class Storage:
 
     async def _accept_group(self, units: Sequence[Unit]) -> Sequence[list[Accepted] | BaseException]:
         try:
-            return await self._db.run(lambda: accept_plan(units))
-        except StorageUnavailable:
+            accepted = await self._db.run(lambda: accept_plan(units))
+        except StorageUnavailable as error:
+            if not self._refusing:  # once, not for each of those who are turned away
+                log.warning("nothing can be accepted: the database is away or full", error=str(error))
+            self._refusing = True
             raise
         except Exception as error:  # noqa: BLE001 - it belongs to one of them
             if len(units) == 1:
                 return [error]
+        else:
+            self._refusing = False
+            return accepted
         # One unit undid its neighbours: each for itself, so that only the guilty one fails.
         return await asyncio.gather(*(self._accept_alone(unit) for unit in units), return_exceptions=True)
 

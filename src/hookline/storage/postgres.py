@@ -130,7 +130,7 @@ class PostgresDatabase:
             ):
                 return await _drive(connection, plan())
         except AWAY as error:
-            raise StorageUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
+            raise StorageUnavailable(f"PostgreSQL: {str(error) or type(error).__name__}") from error
 
     async def listen(self, heard: Callable[[str], None]) -> None:
         await keep_listening(self._url, heard, AWAY)
