@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 
@@ -14,7 +16,7 @@ from hookline.actions.work import Tools
 from hookline.clock import keep_going
 from hookline.dispatch.heart import DEAD_AFTER, Heart
 from hookline.dispatch.lanes import CONCURRENCY, READY, Lanes
-from hookline.dispatch.settling import Settler
+from hookline.dispatch.settling import GROUP, Done, Settler
 from hookline.intake import Intake
 from hookline.model import DAY, MINUTE, SECOND, Delivery, Event, Kind, Outcome
 from hookline.rules.ids import new_id
@@ -54,6 +56,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._hands: set[asyncio.Task[None]] = set()
         self._settling: set[asyncio.Task[None]] = set()
+        self._done: deque[Done] = deque()
+        self._gathering = False
         self._held: set[str] = set()
         self._strays: set[str] = set()
         self._stopping = False
@@ -265,7 +269,17 @@ class Dispatcher:
         if delivery.kind == "contact":
             await self._settle(delivery, outcome, started)
             return
-        settling = asyncio.create_task(self._settle(delivery, outcome, started))
+        done = Done(delivery, outcome, started, self._clock.now())
+        if not done.plain:
+            self._later(self._settle(delivery, outcome, started))
+            return
+        self._done.append(done)
+        if not self._gathering:
+            self._gathering = True
+            self._later(self._settle_plain())
+
+    def _later(self, settle: Coroutine[Any, Any, None]) -> None:
+        settling = asyncio.create_task(settle)
         self._settling.add(settling)
         settling.add_done_callback(self._settling.discard)
 
@@ -293,13 +307,36 @@ class Dispatcher:
         hook = await self._intake.hook(delivery.tenant, delivery.hook) if delivery.hook else None
         return await perform(delivery, event, hook, self._intake.facts, self._tools)
 
+    async def _settle_plain(self) -> None:
+        """Nearly every delivery ends here: those that are done together, without a task for each."""
+        try:
+            while self._done:
+                group = [self._done.popleft() for _ in range(min(GROUP, len(self._done)))]
+                settled: Sequence[Delivery | None] = [None] * len(group)
+                with contextlib.suppress(
+                    Exception
+                ):  # whatever it is, it shows when each is settled by itself
+                    settled = await self._settler.settle_plain(group)
+                for one, after in zip(group, settled, strict=True):
+                    if after is None:
+                        self._later(self._settle(one.delivery, one.outcome, one.started))
+                    else:
+                        self._ended(after)
+        finally:
+            self._gathering = False
+
     async def _settle(self, delivery: Delivery, outcome: Outcome, started: int) -> None:
         settled = await self._settler.settle(delivery, outcome, started)
         while settled is None:  # the contact has moved on: work the change out anew
             outcome = await self._attempt(delivery, None)
             settled = await self._settler.settle(delivery, outcome, started)
-        self._held.discard(delivery.id)
+        self._ended(settled)
+        if outcome.disable_hook is not None:
+            self._wake.set()
+
+    def _ended(self, settled: Delivery) -> None:
+        self._held.discard(settled.id)
         if settled.next_at is None:
             self.settled(settled)
-        if settled.next_at is not None or outcome.disable_hook is not None:
+        else:
             self._wake.set()  # the loop may have to wake earlier than it planned

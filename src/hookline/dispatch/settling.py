@@ -26,6 +26,20 @@ MAX_DETAIL = 2000
 RETRY_STORAGE = SECOND
 
 
+class Done(msgspec.Struct, frozen=True):
+    """An attempt that is over, with its times."""
+
+    delivery: Delivery
+    outcome: Outcome
+    started: int
+    finished: int
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing follows from it: no event, no change, no other attempt."""
+        return self.outcome.result == "ok" and not self.outcome.follow_ups and self.outcome.change is None
+
+
 class Settler:
     """Settles attempts, in groups, once each."""
 
@@ -67,6 +81,21 @@ class Settler:
                     await self._clock.wait(asyncio.Event(), self._clock.now() + RETRY_STORAGE)
         finally:
             self._waiting -= troubled
+
+    async def settle_plain(self, done: Sequence[Done]) -> list[Delivery | None]:
+        """Store the ends of attempts from which nothing else follows, in one go; each delivery as it then is, or
+        ``None`` where it could not be stored and has to be settled by itself."""
+        settlements = [
+            await self._decide(one.delivery, one.outcome, one.started, one.finished) for one in done
+        ]
+        settled: list[Delivery | None] = []
+        for settlement, answer in zip(settlements, await self._flush(settlements), strict=True):
+            if isinstance(answer, BaseException):
+                settled.append(None)
+            else:
+                self._announce(settlement, answer, settlement.follow_ups)
+                settled.append(settlement.after)
+        return settled
 
     async def _settle(self, delivery: Delivery, outcome: Outcome, started: int, finished: int) -> Delivery:
         settlement = await self._decide(delivery, outcome, started, finished)
