@@ -49,7 +49,8 @@ class Client:
             headers.setdefault("content-type", "application/json")
         async with self.session.request(method, self.url + path, headers=headers, **options) as response:
             raw = await response.read()
-            value = json.loads(raw) if raw and "json" in response.content_type else None
+            kind = response.content_type
+            value = json.loads(raw) if raw and kind.endswith(("/json", "+json")) else None
             return Reply(response.status, {k.lower(): v for k, v in response.headers.items()}, raw, value)
 
     async def get(self, path: str, **options: Any) -> Reply:

@@ -19,6 +19,7 @@ from hookline.api import (
     deliveries,
     docs,
     events,
+    exports,
     health,
     hooks,
     imports,
@@ -49,8 +50,8 @@ class Resource(Protocol):
 
 
 RESOURCES: tuple[Resource, ...] = (
-    events, hooks, deliveries, replays, imports, contacts, lists, suppressions, campaigns, connections, sources,
-    receiving, inbound, keys, tracking, mailjet, health, docs,
+    events, hooks, deliveries, replays, imports, exports, contacts, lists, suppressions, campaigns,
+    connections, sources, receiving, inbound, keys, tracking, mailjet, health, docs,
 )  # fmt: skip
 
 

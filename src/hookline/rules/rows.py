@@ -18,7 +18,7 @@ TYPES = ("text", "number", "boolean", "json")
 ATTRIBUTES = "attributes."
 FIELDS = ("email", "phone", "status", "tags", "lists", "unsubscribed_lists")
 _EMAIL = ("e-mail", "mail", "email address", "e-mail address", "email_address")
-_NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
+NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
 _STATUSES = {"active": "active", "subscribed": "active", "unsubscribed": "unsubscribed"}
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -156,7 +156,7 @@ def _value(pointer: str, type_: str, text: str) -> object:
         return text
     short = text.strip()
     if type_ == "number":
-        if not _NUMBER.fullmatch(short):
+        if not NUMBER.fullmatch(short):
             raise Wrong(pointer, f"{short[:40]!r} is no number such as 1000.50")
         return Decimal(short) if "." in short else int(short)
     if type_ == "boolean":

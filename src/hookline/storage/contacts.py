@@ -125,6 +125,40 @@ class Contacts:
 
         return await self._db.read(plan)
 
+    async def after(
+        self, tenant: str, place: int, limit: int, *, in_list: str | None = None
+    ) -> list[Contact]:
+        """All, or those subscribed to a list, the oldest first, after a place."""
+        if in_list is not None:
+            return await self.members(tenant, in_list, place, limit)
+
+        def plan() -> Plan[list[Contact]]:
+            rows = yield Sql(
+                f"SELECT {COLUMNS} FROM contacts WHERE tenant = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (tenant, place, limit),
+            )
+            return [to_contact(row) for row in rows]
+
+        return await self._db.read(plan)
+
+    async def lists_named(self, tenant: str, contacts: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+        """The lists of these contacts: for each their names, with ``subscribed`` or ``unsubscribed``."""
+
+        def plan() -> Plan[dict[str, list[tuple[str, str]]]]:
+            found: dict[str, list[tuple[str, str]]] = {name: [] for name in contacts}
+            rows = yield Many(
+                "SELECT m.contact, l.name, m.status FROM members m"
+                " JOIN lists l ON l.tenant = m.tenant AND l.id = m.list, {v}"
+                " WHERE m.tenant = v.tenant AND m.contact = v.id",
+                "tenant:t id:t",
+                [(tenant, name) for name in contacts],
+            )
+            for contact, name, status in sorted(cast("list[tuple[str, str, str]]", rows)):
+                found[contact].append((name, status))
+            return found
+
+        return await self._db.read(plan)
+
     async def lists_of(self, tenant: str, contact: str) -> dict[str, str]:
         """The contact's lists by id, with ``subscribed`` or ``unsubscribed``."""
 
