@@ -30,6 +30,10 @@ LISTS = re.compile(
     r"spamhaus|spamcop|barracudacentral|sorbs\.net|uceprotect|dnsbl|\brbl\b|blackhole|senderscore|abuseat"
     r"|spamrats|invaluement|mailspike|surbl|uribl|csi\.cloudmark|#bl0|ipbl[01]|ipcheck\.proofpoint|csi\.mimecast|cxbl"
 )
+# Japanese mobile carriers say "unknown user" after the content of what their customers' settings keep out.
+KEPT_OUT = re.compile(
+    r"(?=.*(?:docomo\.ne\.jp|ezweb\.ne\.jp|\bau\.com|softbank\.(?:ne\.)?jp|vodafone\.ne\.jp)).*end of data"
+)
 
 _WHO = r"(?:user|recipient|mailbox|mail ?drop|address|account|addressee|alias|destination|customer|local[ -]part|person|login)"
 
@@ -47,7 +51,7 @@ CLEAR: Table = _table(
     ("rate_limited", r"mailbox unavailable or access denied"),  # Tencent, of a mailbox that gets too much at once
     ("mailbox_full", (
         r"too many (?:messages|mails|emails) (?:on|in) (?:the|your|his|their|this|server|mailbox)",
-        r"zu ?viele mails|(?:mailbox|folder|inbox) (?:message )?count|messages? (?:count|number) limit",
+        r"zu ?viele mails|(?:mailbox|inbox|mail ?drop|folder) (?:has |is )?exceed|(?:mailbox|folder|inbox) (?:message )?count|messages? (?:count|number) limit",
     )),
     ("expired", (
         r"(?:in|on) (?:the |its )?queue too long|too long in (?:the )?queue|could not be delivered for \d+"
@@ -118,13 +122,14 @@ CLEAR: Table = _table(
     )),
     ("host_unknown", (
         r"(?:host|domain|server)(?: \w+){0,4} (?:unknown|not found|not exist|doesn't exist|invalid|lookup fail\w*|could not be found|nonexistent)",
-        r"(?:unknown|no such|non-?existe?nt?|invalid|bad|illegal) (?:\w+ )?(?:host|domain|system)|nxdomain|null ?mx|nodename nor servname|host lookup did not",
+        r"(?:unknown|no such|non-?existe?nt?|invalid|bad|illegal) (?:\w+ )?(?:host|domain|system)|nxdomain|null ?mx|nodename nor servname",
         r"name or service not known|does(?: not|n't) (?:accept|receive) (?:any )?(?:e-?)?mail(?! from)|no (?:mx|mail exchanger|dns|address record|smtp service)",
         r"(?:find|found) (?:any |a )?(?:host|mail exchanger|domain)|unrouteable mail domain|mx records? (?:point|indicat)\w* (?:to )?no|non-existent hosts|indicated no smtp",
         r"dns (?:domain|hard error|name)|name server: .{0,60}host not found|name service error .{0,80}host not found(?!, try)|no (?:such )?domain|domain (?:is )?expired"
         r"|unable to (?:look ?up|resolve|find) (?:host|domain|mx)|domain(?:e|ain)? inexist|域名不存在|ドメイン.{0,10}(?:存在し|見つかり)ませ",
     )),
-    ("network", r"delivery temporarily suspended|lost connection|connection (?:timed out|refused|reset|died|dropped)|timed out while|no route to host"),
+    ("system", r"points to local ?host|loops? back to (?:me|myself)|hop count exceeded|too many hops"),
+    ("network", r"delivery temporarily suspended|host lookup did not complete|lost connection|connection (?:timed out|refused|reset|died|dropped)|timed out while|no route to host"),
     ("mailbox_inactive", (
         r"inactive|deactivated|\bdisabled|accountdisabled|suspended|discontinued|dormant|not (?:currently )?active|no longer active|\blocked|\bfrozen|hangup",
         r"(?:account|mailbox|user|address) (?:has been |was |is )?(?:closed|cancell?ed|terminated|archived|expired|unsubscribed|blocked|on hold|retired)",
@@ -136,7 +141,7 @@ CLEAR: Table = _table(
         r"|n't (?:exist|found|known|have)|no longer|invalid|incorrect|nonexist|non-exist|does not have|cannot be found|could not be found|couldn't be found|was not found)",
         rf"(?:unknown|no such|not such|invalid|non-?existe?nt?|undeliverable|unrouteable|unroutable|illegal|bad|wrong|missing|unavailable|unrecogni[sz]ed) (?:e-?mail |mail |local |or \w+ |destination |virtual |email account |rcpt |final )*(?:{_WHO}|part|name|rcpt)",
         rf"no {_WHO}\b|no (?:one|body) (?:here|by|with)|(?:not|n't) (?:a |an |our |my |any )?(?:known |valid |local |existing )?(?:{_WHO})\b",
-        r"doesn't have an? .{0,30}account|does not have an? .{0,30}account|recipient address rejected: access denied|who are you looking for",
+        r"doesn't have an? .{0,30}account|does not have an? .{0,30}account|recipient address(?:es)? rejected ?: access denied|who are you looking for",
         r"recipient address rejected|address rejected|rcpt (?:is )?(?:invalid|unknown)|recipient (?:rejected|not accepted|verify failed|verification|nonexist)",
         r"no longer (?:accepts?|on (?:this|the) server|available|in use|valid|employed|with|works?|exists?|at this|a valid)|has moved|address changed|moved to a new",
         r"recipnotfound|recipientnotfound|adr (?:ex)?recip|user not found|mailbox not found|not listed in|not in (?:the )?(?:directory|address book)|name & address book|domino directory",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from hookline.rules.bounce_words import CLEAR, DEAD_FOR_SURE, LISTS, VAGUE, Reason, Table
+from hookline.rules.bounce_words import CLEAR, DEAD_FOR_SURE, KEPT_OUT, LISTS, VAGUE, Reason, Table
 
 __all__ = ["MAX_TEXT", "Reason", "Stage", "classify"]
 
@@ -75,6 +75,8 @@ def classify(code: int | None, enhanced: str | None, text: str, stage: Stage) ->
         clear = clear if DEAD_FOR_SURE.search(words) else None
     elif clear in _DEAD and not (exact is None or exact in _DEAD):
         clear = None  # a code that is about a living address outweighs "user … not …" in its words
+    if clear in _DEAD and KEPT_OUT.search(text):
+        clear = "policy"
     silent: Reason = "network" if code is None and enhanced is None and stage != "report" else "other"
     reason: Reason = (
         clear
