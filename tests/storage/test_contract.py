@@ -29,6 +29,7 @@ from hookline.rules.ids import new_id
 from hookline.storage import Storage, open_storage
 from hookline.storage.campaigns import EVERYONE
 from hookline.storage.contacts import creating
+from hookline.storage.plans import Many, Plan, Row
 from hookline.storage.units import (
     Accepted,
     ContactMoved,
@@ -494,3 +495,12 @@ async def test_hooks_are_switched_and_deleted_while_others_settle(storage: Stora
         )
         states = [d.state for d in await storage.deliveries.page("default", limit=8)]
         assert states.count("failed") == 4 and set(states) <= {"failed", "cancelled", "held"}
+
+
+async def test_many_rows_are_as_many_however_alike_they_are(storage: Storage) -> None:
+    def plan(rows: list[tuple[str | None, int]]) -> Plan[list[Row]]:
+        return (yield Many("SELECT v.name, v.number FROM {v}", "name:t number:i", rows))
+
+    for rows in ([], [("a", 1)], [("a", 1)] * 3, [("a", 1), ("b", 1)], [(None, 2), (None, 1), ("c", 2)]):
+        found = await storage._db.read(lambda rows=rows: plan(rows))  # type: ignore[misc]
+        assert sorted(found, key=str) == sorted(rows, key=str)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import asyncpg
 
@@ -41,18 +41,37 @@ def _numbered(text: str) -> str:
     return "".join(f"${next(numbers)}" if character == "?" else character for character in text)
 
 
-@lru_cache(maxsize=256)
-def _unnest(text: str, columns: str) -> str:
+@lru_cache(maxsize=1024)
+def _with_table(text: str, columns: str, same: tuple[bool, ...]) -> str:
+    """The statement with its table of rows: arrays, and one argument for a column that is the ``same`` in all rows."""
     pairs = [column.split(":") for column in columns.split()]
-    arrays = ", ".join(f"${place}::{TYPES[kind]}[]" for place, (_, kind) in enumerate(pairs, 1))
+    single = [f"${at}::{TYPES[kind]} AS {name}" for at, (name, kind) in enumerate(pairs, 1) if same[at - 1]]
+    arrays = [f"${at}::{TYPES[kind]}[]" for at, (_, kind) in enumerate(pairs, 1) if not same[at - 1]]
+    several = [name for (name, _), alone in zip(pairs, same, strict=True) if not alone]
+    rows = f" FROM unnest({', '.join(arrays)}) AS u({', '.join(several)})" if several else ""
+    table = f"(SELECT {', '.join([*several, *single])}{rows}) AS v"
     names = ", ".join(name for name, _ in pairs)
-    table = f"unnest({arrays}) AS v({names})"
     return text.replace("{rows}", f"SELECT {names} FROM {table}").replace("{v}", table)
 
 
 def _storable(value: Value) -> Value:
     """PostgreSQL's text has no NUL (its bytes do): what has one is looked for in vain, and kept without it."""
     return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+
+
+def _arguments(step: Many) -> tuple[str, list[Any]]:
+    """The statement and its arguments. Most columns of a group are the same in all its rows, and asyncpg takes
+    a while for each element of an array."""
+    count = len(step.rows)
+    columns = list(zip(*step.rows, strict=True))
+    same = [column.count(column[0]) == count for column in columns]
+    if count > 1 and all(same):  # rows that are all alike are still so many
+        same[0] = False
+    arguments = [
+        _storable(column[0]) if alone else [_storable(value) for value in column]
+        for column, alone in zip(columns, same, strict=True)
+    ]
+    return _with_table(step.text, step.columns, tuple(same)), arguments
 
 
 async def _execute(connection: Connection, step: Sql | Many | Wake) -> list[Row]:
@@ -62,14 +81,13 @@ async def _execute(connection: Connection, step: Sql | Many | Wake) -> list[Row]
     if isinstance(step, Wake):
         await connection.fetch(SAY, step.loop)
         return []
-    text = _unnest(step.text, step.columns)
-    counted = not returns_rows(text)
+    counted = not returns_rows(step.text)
     if not step.rows:
         return [(0,)] if counted else []
-    columns = [[_storable(value) for value in column] for column in zip(*step.rows, strict=True)]
+    text, args = _arguments(step)
     if counted:
-        return [(int((await connection.execute(text, *columns)).rpartition(" ")[2]),)]
-    return [tuple(row) for row in await connection.fetch(text, *columns)]
+        return [(int((await connection.execute(text, *args)).rpartition(" ")[2]),)]
+    return [tuple(row) for row in await connection.fetch(text, *args)]
 
 
 async def _drive(connection: Connection, plan: Plan[T]) -> T:
