@@ -386,7 +386,8 @@ class CampaignInput(Strict, frozen=True, kw_only=True):
     """What a user writes to make a campaign."""
 
     name: Name
-    list: str
+    list: str | None = None
+    segment: str | None = None
     from_: str = msgspec.field(name="from")
     subject: Annotated[str, Meta(min_length=1, max_length=998)]
     html: str | None = None
@@ -395,8 +396,23 @@ class CampaignInput(Strict, frozen=True, kw_only=True):
     track: Track = msgspec.field(default_factory=Track)
 
 
+class Segment(Struct, frozen=True, kw_only=True):
+    """The contacts for whom ``condition``, in CEL, holds."""
+
+    tenant: str
+    id: str
+    name: str
+    condition: str
+    created_at: int
+    updated_at: int
+    seq: int = 0
+
+
 class Campaign(Struct, frozen=True, kw_only=True):
-    """``cursor`` is the sequence of the last list member that has a delivery; -1 when all have one."""
+    """``cursor`` is the sequence of the last list member that has a delivery; -1 when all have one.
+
+    ``list`` is "" for a campaign to a segment of all contacts.
+    """
 
     tenant: str
     id: str
@@ -406,6 +422,7 @@ class Campaign(Struct, frozen=True, kw_only=True):
     created_at: int
     started_at: int | None = None
     finished_at: int | None = None
+    segment: str | None = None
     cursor: int = 0
     seq: int = 0
 

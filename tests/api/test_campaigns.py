@@ -50,6 +50,7 @@ async def test_a_draft_shows_what_was_written(api: Client) -> None:
     assert made == SPRING | {
         "id": made["id"],
         "list": listed["id"],
+        "segment": None,
         "reply_to": None,
         "text": None,
         "state": "draft",

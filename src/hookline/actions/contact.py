@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from hookline.actions.facts import Facts, contact_value
+from hookline.actions.facts import Facts
 from hookline.actions.work import CONDITION_VARIABLES, VARIABLES, Invalid, Plan, Work
 from hookline.model import Contact, ContactAction, ContactChange, EventDraft, Outcome
 from hookline.rules import cel, templates
-from hookline.rules.contacts import MAX_ATTRIBUTES, MAX_NAME
+from hookline.rules.contacts import MAX_ATTRIBUTES, MAX_NAME, contact_value
 
 KIND = "contact"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hookline.actions.facts import contact_value
 from hookline.actions.work import VARIABLES, Invalid, Plan, Tools, Work
 from hookline.mail import compose
 from hookline.mail.sender import Letter
 from hookline.model import Campaign, Contact, Delivery, EmailAction, Outcome
 from hookline.rules import templates
 from hookline.rules.addresses import normalise, parse_address
+from hookline.rules.contacts import contact_value
 from hookline.rules.times import to_datetime
 
 KIND = "email"

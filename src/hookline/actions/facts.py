@@ -8,6 +8,7 @@ from typing import Any
 from hookline.model import Contact, Event, Message
 from hookline.rules import cel
 from hookline.rules.addresses import normalise, normalise_phone
+from hookline.rules.contacts import contact_value
 from hookline.rules.times import to_datetime
 from hookline.storage import Storage
 
@@ -34,19 +35,6 @@ def message_value(message: Message) -> dict[str, Any]:
         "contact": message.contact,
         "email": message.address,
         "sent_at": to_datetime(message.sent_at),
-    }
-
-
-def contact_value(contact: Contact) -> dict[str, Any]:
-    return {
-        "id": contact.id,
-        "email": contact.email,
-        "phone": contact.phone,
-        "attributes": cel.from_json(contact.attributes),
-        "tags": list(contact.tags),
-        "status": contact.status,
-        "created_at": to_datetime(contact.created_at),
-        "updated_at": to_datetime(contact.updated_at),
     }
 
 

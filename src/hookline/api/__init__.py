@@ -30,6 +30,7 @@ from hookline.api import (
     openapi,
     receiving,
     replays,
+    segments,
     sources,
     suppressions,
     tracking,
@@ -50,7 +51,7 @@ class Resource(Protocol):
 
 
 RESOURCES: tuple[Resource, ...] = (
-    events, hooks, deliveries, replays, imports, exports, contacts, lists, suppressions, campaigns,
+    events, hooks, deliveries, replays, imports, exports, contacts, lists, segments, suppressions, campaigns,
     connections, sources, receiving, inbound, keys, tracking, mailjet, health, docs,
 )  # fmt: skip
 

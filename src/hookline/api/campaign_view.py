@@ -13,11 +13,12 @@ from hookline.rules.times import format_time
 
 
 class CampaignShown(Struct, frozen=True, kw_only=True):
-    """``list`` is the list's id."""
+    """``list`` and ``segment`` are ids; with both, the campaign is for those of the list who are in the segment."""
 
     id: str
     name: str
-    list: str
+    list: str | None
+    segment: str | None
     from_: str = msgspec.field(name="from")
     reply_to: str | None
     subject: str
@@ -96,7 +97,8 @@ def shown(campaign: Campaign) -> CampaignShown:
     return CampaignShown(
         id=campaign.id,
         name=spec.name,
-        list=campaign.list,
+        list=campaign.list or None,
+        segment=campaign.segment,
         from_=spec.from_,
         reply_to=spec.reply_to,
         subject=spec.subject,

@@ -23,7 +23,6 @@ from hookline.model import (
     Campaign,
     CampaignInput,
     Contact,
-    ContactList,
     Delivery,
     Key,
     Strict,
@@ -65,16 +64,30 @@ class Campaigns:
             raise not_found("campaign", campaign_id)
         return found
 
-    async def check(self, key: Key, spec: CampaignInput) -> ContactList:
-        """The campaign's list. ApiError 422 for a campaign that could not be sent."""
+    async def check(self, key: Key, spec: CampaignInput) -> tuple[str, str | None]:
+        """The ids of the campaign's list ("" for all contacts) and segment. ApiError 422 for a campaign that could
+        not be sent.
+        """
         try:
             prepare_campaign(spec)
         except FieldError as error:
             raise invalid(f"/{error.field}", error.detail) from None
-        found = await self._storage.contacts.list_named(key.tenant, spec.list)
-        if found is None:
-            raise invalid("/list", f"there is no list {spec.list!r}")
-        return found
+        list_id, segment = "", None
+        if spec.list is None and spec.segment is None:
+            raise invalid(
+                "/list", "a campaign is for a list, a segment, or those of a list who are in a segment"
+            )
+        if spec.list is not None:
+            listed = await self._storage.contacts.list_named(key.tenant, spec.list)
+            if listed is None:
+                raise invalid("/list", f"there is no list {spec.list!r}")
+            list_id = listed.id
+        if spec.segment is not None:
+            found = await self._storage.segments.get(key.tenant, spec.segment)
+            if found is None:
+                raise invalid("/segment", f"there is no segment {spec.segment!r}")
+            segment = found.id
+        return list_id, segment
 
     def mailer(self) -> Mailer:
         """ApiError 409, naming the setting, where mail cannot be sent."""
@@ -93,9 +106,13 @@ class Campaigns:
         """ApiError 409 for a campaign that cannot be sent now."""
         draft_only(campaign)
         self.mailer()
-        members = await self._storage.contacts.members(campaign.tenant, campaign.list, 0, 1)
-        if not members:
-            raise ApiError(409, f"the list {campaign.list} has no subscribed members")
+        if not await self._storage.contacts.after(campaign.tenant, 0, 1, in_list=campaign.list or None):
+            nobody = (
+                f"the list {campaign.list} has no subscribed members"
+                if campaign.list
+                else "there are no contacts"
+            )
+            raise ApiError(409, nobody)
         if not await self._services.campaigns.start(campaign):
             raise ApiError(409, "the campaign is no draft any more")
 
@@ -173,12 +190,13 @@ def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
     @post("/v1/campaigns", tags=TAGS, operation_id="createCampaign", summary="Draft a campaign")
     async def create(key: Caller, data: JSONBody[CampaignInput]) -> CampaignShown:
         """Nothing is sent yet. A mistake in a template is a 422 with its line and column."""
-        found = await book.check(key, data)
+        list_id, segment = await book.check(key, data)
         draft = Campaign(
             tenant=key.tenant,
             id=new_id("cmp"),
             spec=data,
-            list=found.id,
+            list=list_id,
+            segment=segment,
             state="draft",
             created_at=clock.now(),
         )
@@ -203,8 +221,8 @@ def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
         stored = await book.find(key, campaign_id)
         merged = merge_patch(msgspec.to_builtins(stored.spec), data)
         spec = convert(merged, CampaignInput)
-        found = await book.check(key, spec)
-        await campaigns.put(msgspec.structs.replace(stored, spec=spec, list=found.id))
+        list_id, segment = await book.check(key, spec)
+        await campaigns.put(msgspec.structs.replace(stored, spec=spec, list=list_id, segment=segment))
         kept = await book.find(key, campaign_id)
         draft_only(kept)  # what is no draft has stayed as it was
         return shown(kept)

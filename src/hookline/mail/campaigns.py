@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from hookline.clock import Clock, keep_going
+from hookline.mail.segments import Segments
 from hookline.model import SECOND, Campaign, Contact, Delivery, EventDraft
 from hookline.rules.ids import new_id
 from hookline.storage import Storage
@@ -28,6 +29,7 @@ class CampaignRunner:
         self._storage = storage
         self._clock = clock
         self._wake = asyncio.Event()
+        self.segments = Segments(storage)
         self.accept: Callable[[str, Sequence[EventDraft]], Awaitable[Any]]
         self.wake: Callable[[], None] = lambda: None
 
@@ -62,9 +64,13 @@ class CampaignRunner:
             await self._finish(campaign)
 
     async def _add_chunk(self, campaign: Campaign) -> int:
-        members = await self._storage.contacts.members(campaign.tenant, campaign.list, campaign.cursor, CHUNK)
+        members = await self._storage.contacts.after(
+            campaign.tenant, campaign.cursor, CHUNK, in_list=campaign.list or None
+        )
         cursor = members[-1].seq if len(members) == CHUNK else EVERYONE
         now = self._clock.now()
+        if campaign.segment is not None:
+            members = await self.segments.within(campaign.tenant, campaign.segment, members, now)
         deliveries = [_delivery(campaign, member, now) for member in members if member.email]
         if await self._storage.campaigns.add_recipients(campaign, deliveries, cursor):
             self.wake()
@@ -101,6 +107,6 @@ def _event(campaign: Campaign, kind: str) -> EventDraft:
         source_id=f"{campaign.id}/{kind}",
         subject=campaign.id,
         data=msgspec.json.encode(
-            {"campaign": campaign.id, "name": campaign.spec.name, "list": campaign.list}
+            {"campaign": campaign.id, "name": campaign.spec.name, "list": campaign.list or None}
         ),
     )

@@ -12,6 +12,7 @@ from hookline.model import Contact, EventDraft
 from hookline.rules import cel
 from hookline.rules.addresses import normalise, normalise_phone, parse_address
 from hookline.rules.merging import merge_patch
+from hookline.rules.times import to_datetime
 
 MAX_ATTRIBUTES = 64 * 1024  # bytes of JSON
 MAX_NAME = 100  # characters, of an attribute or a tag
@@ -108,6 +109,23 @@ def changes(before: Contact, after: Contact) -> dict[str, Any]:
         name: {"from": was, "to": is_}
         for name, was, is_ in pairs
         if was is not is_ and cel.to_json(was) != cel.to_json(is_)
+    }
+
+
+# --- as conditions and templates see it ------------------------------------------------------------
+
+
+def contact_value(contact: Contact) -> dict[str, Any]:
+    """The contact as plain values; numbers of its attributes are exact."""
+    return {
+        "id": contact.id,
+        "email": contact.email,
+        "phone": contact.phone,
+        "attributes": cel.from_json(contact.attributes),
+        "tags": list(contact.tags),
+        "status": contact.status,
+        "created_at": to_datetime(contact.created_at),
+        "updated_at": to_datetime(contact.updated_at),
     }
 
 

@@ -22,6 +22,7 @@ from hookline.storage.plans import Database, Loop, StorageUnavailable
 from hookline.storage.postgres import PostgresDatabase
 from hookline.storage.replays import Replays
 from hookline.storage.sealing import Sealer, derive
+from hookline.storage.segments import Segments
 from hookline.storage.sqlite import SqliteDatabase
 from hookline.storage.units import Accepted, Unit
 
@@ -46,6 +47,7 @@ class Storage:
         self.hooks = Hooks(database, sealer)
         self.imports = Imports(database)
         self.replays = Replays(database)
+        self.segments = Segments(database)
         self._accepting: Grouped[Unit, list[Accepted]] = Grouped(self._accept_group, GROUP)
         self._refusing = False
 

@@ -29,6 +29,7 @@ DELIVERY_COLUMNS = (
     "tries:i next_at:i owner:t error:t resume_state:t resume_at:i replay:t depth:i size:i weight:i created_at:i "
     "updated_at:i"
 )
+SEEN = {"email.opened": "opened_at", "email.clicked": "clicked_at"}
 KEEP_KEYS = 30 * DAY
 _encode = msgspec.json.Encoder().encode
 
@@ -257,6 +258,7 @@ def _count(items: Sequence[Prepared]) -> Plan[None]:
     flags = {(row[0], row[1]): cast("int", row[2]) for row in found}
     campaigns = {(row[0], row[1]): row[3] for row in found}
     before = dict(flags)
+    seen: dict[tuple[Value, Value], dict[str, int]] = {}
     totals: dict[tuple[Value, Value, str], int] = {}
     for item in items:
         name = (item.event.tenant, item.event.message)
@@ -265,6 +267,10 @@ def _count(items: Sequence[Prepared]) -> Plan[None]:
         flags[name], add = fold(
             flags[name], item.event.type, machine=item.effect.machine, hard=item.effect.hard
         )
+        column = SEEN.get(item.event.type)
+        if column is not None and not item.effect.machine:
+            times = seen.setdefault(name, {})
+            times[column] = max(times.get(column, 0), item.event.time)
         if campaigns[name] is not None:
             for counter, value in add.items():
                 key = (item.event.tenant, campaigns[name], counter)
@@ -276,6 +282,15 @@ def _count(items: Sequence[Prepared]) -> Plan[None]:
             "tenant:t id:t flags:i",
             changed,
         )
+    for column in SEEN.values():
+        later = [(*name, times[column]) for name, times in seen.items() if column in times]
+        if later:
+            yield Many(
+                f"UPDATE messages SET {column} = v.at FROM {{v}} WHERE messages.tenant = v.tenant"
+                f" AND messages.id = v.id AND COALESCE(messages.{column}, 0) < v.at",
+                "tenant:t id:t at:i",
+                later,
+            )
     if totals:
         columns = "tenant:t scope:t name:t value:i"
         tail = "ON CONFLICT (tenant, scope, name) DO UPDATE SET value = counters.value + excluded.value"

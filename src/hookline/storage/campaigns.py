@@ -11,7 +11,7 @@ from hookline.model import Campaign, CampaignInput, Delivery, Message
 from hookline.storage.accepting import DELIVERY_COLUMNS, INSERT_RECIPIENTS, delivery_row
 from hookline.storage.plans import Database, Many, Plan, Row, Sql, Wake, one
 
-COLUMNS = "tenant, id, seq, spec, list, state, cursor, created_at, started_at, finished_at"
+COLUMNS = "tenant, id, seq, spec, list, segment, state, cursor, created_at, started_at, finished_at"
 FIELDS = COLUMNS.split(", ")
 MESSAGE_COLUMNS = "tenant, id, campaign, hook, contact, address, sent_at, depth, flags"
 MESSAGE_FIELDS = MESSAGE_COLUMNS.split(", ")
@@ -40,12 +40,13 @@ class Campaigns:
             clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
             seq = campaign.seq or cast("int", clock[0][0])
             yield Sql(
-                f"INSERT INTO campaigns ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (tenant, id) DO UPDATE SET spec = excluded.spec, list = excluded.list"
+                f"INSERT INTO campaigns ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (tenant, id) DO UPDATE SET spec = excluded.spec, list = excluded.list,"
+                " segment = excluded.segment"
                 " WHERE campaigns.state = 'draft'",
                 (
                     campaign.tenant, campaign.id, seq, msgspec.json.encode(campaign.spec), campaign.list,
-                    campaign.state, campaign.cursor, campaign.created_at, None, None,
+                    campaign.segment, campaign.state, campaign.cursor, campaign.created_at, None, None,
                 ),
             )  # fmt: skip
             return msgspec.structs.replace(campaign, seq=seq)

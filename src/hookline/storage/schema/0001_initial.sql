@@ -222,6 +222,19 @@ CREATE TABLE lists (
 );
 CREATE UNIQUE INDEX lists_name ON lists (tenant, name);
 
+-- Contacts that a condition holds for, found anew each time.
+CREATE TABLE segments (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  condition TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX segments_name ON segments (tenant, name);
+
 CREATE TABLE members (
   tenant TEXT NOT NULL,
   list TEXT NOT NULL,
@@ -284,6 +297,7 @@ CREATE TABLE campaigns (
   seq BIGINT NOT NULL,
   spec {blob} NOT NULL,
   list TEXT NOT NULL,
+  segment TEXT,
   state TEXT NOT NULL CHECK (state IN ('draft', 'sending', 'sent')),
   -- the sequence of the last member who has a delivery; -1 when every member has one
   cursor BIGINT NOT NULL,
@@ -305,8 +319,12 @@ CREATE TABLE messages (
   sent_at BIGINT NOT NULL,
   depth BIGINT NOT NULL,
   flags BIGINT NOT NULL,
+  -- when a person last opened it, and followed a link of it
+  opened_at BIGINT,
+  clicked_at BIGINT,
   PRIMARY KEY (tenant, id)
 );
+CREATE INDEX messages_contact ON messages (tenant, contact) WHERE contact IS NOT NULL;
 CREATE INDEX messages_campaign ON messages (tenant, campaign, id) WHERE campaign IS NOT NULL;
 
 -- Counted in the same commit as the events that they count. scope is a campaign's id.
