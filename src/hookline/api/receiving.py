@@ -101,6 +101,8 @@ class Receiver:
                 await self._files.visit(reply.visit)
             return reply
         accepted = await self._accept(source, [await self._draft(source, event) for event in events])
+        if provider.thanks is not None:
+            return provider.thanks
         repeated = sum(answer.duplicate for answer in accepted)
         return Received(len(accepted) - repeated, len(events) - len(accepted) + repeated)
 

@@ -1,4 +1,7 @@
-"""Providers' webhooks: one module for each, listed once, here. Pure: no clock, no look-ups, no I/O."""
+"""Webhooks that come in, of email providers and of others (``general``): one module for each, listed once, here.
+
+Pure: no clock, no look-ups, no I/O.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from hookline.providers import (
     ses,
     sparkpost,
 )
+from hookline.providers.general import GENERAL
 from hookline.providers.parsed import Incoming, ParsedEvent
 from hookline.providers.provider import NotSigned, Provider, Reply
 
@@ -36,5 +40,6 @@ PROVIDERS: tuple[Provider, ...] = (
     postal.PROVIDER,
     mailersend.PROVIDER,
     mailtrap.PROVIDER,
+    *GENERAL,
 )
 BY_NAME: Mapping[str, Provider] = {provider.name: provider for provider in PROVIDERS}

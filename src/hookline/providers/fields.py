@@ -85,15 +85,19 @@ def digest_raw(raw: bytes) -> str:
 
 def form(body: bytes) -> dict[str, str]:
     """The fields of a form (application/x-www-form-urlencoded); ValueError for what is none."""
+    return dict(form_pairs(body))
+
+
+def form_pairs(body: bytes) -> list[tuple[str, str]]:
+    """The same in their order, with names that come more than once."""
     try:
-        pairs = parse_qsl(
+        return parse_qsl(
             body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=MOST_FIELDS
         )
     except UnicodeDecodeError:
         raise ValueError("the body is not UTF-8") from None
     except ValueError as error:
         raise ValueError(f"the body is no form: {error}") from None
-    return dict(pairs)
 
 
 def unknown(provider: str, name: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from collections.abc import Sequence
 
 from hookline.model import DAY, SECOND
 from hookline.providers.parsed import Incoming
@@ -108,11 +109,17 @@ def unix(text: str, name: str) -> int:
 
 
 def verify_hmac(
-    secret: str | bytes, signed: bytes, given: str, *, algorithm: str = "sha256", encoding: str = "hex"
+    secret: str | bytes,
+    signed: bytes,
+    given: str | Sequence[str],
+    *,
+    algorithm: str = "sha256",
+    encoding: str = "hex",
 ) -> None:
-    """NotSigned unless ``given`` is the HMAC of ``signed``; ``encoding`` is ``hex`` or ``base64``."""
+    """NotSigned unless ``given``, or one of them, is the HMAC of ``signed``; ``encoding`` is ``hex`` or ``base64``."""
     key = secret.encode() if isinstance(secret, str) else secret
     mac = hmac.digest(key, signed, algorithm)
     right = mac.hex() if encoding == "hex" else base64.b64encode(mac).decode()
-    if not same(given.strip().lower() if encoding == "hex" else given.strip(), right):
+    found = [one.strip() for one in ([given] if isinstance(given, str) else given)]
+    if not any([same(one.lower() if encoding == "hex" else one, right) for one in found]):  # noqa: C419 - always all
         raise NotSigned("the signature does not match: another secret, or an altered body")

@@ -53,6 +53,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     ``check`` raises ValueError, in words for the user, for credentials that could never verify a call.
     ``verify`` raises NotSigned unless the provider made the call; it compares secrets in constant time.
     ``wanted`` is the URL of what ``verify`` needs besides, such as a certificate; NotSigned for a bad one.
+    ``thanks`` is the answer once the events are durable, where the provider reads what it is told.
     ``answer`` and ``parse`` see verified calls only. ``parse`` raises ValueError, in words, for a body that is
     not what the provider sends, and for nothing else whatever the body is.
     """
@@ -68,3 +69,4 @@ class Provider(Struct, frozen=True, kw_only=True):
     check: Check = no_objection
     wanted: Wanted = nothing
     answer: Answer = nothing
+    thanks: Reply | None = None

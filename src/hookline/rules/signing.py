@@ -68,6 +68,16 @@ def parse_secret(text: str) -> bytes:
     return key
 
 
+def check_key(text: str) -> None:
+    """ValueError, in words, for what can verify nothing: neither a secret nor half of an Ed25519 key pair."""
+    if text.startswith(PUBLIC):
+        _public(text)
+    elif text.startswith(PRIVATE):
+        _private(text)
+    else:
+        parse_secret(text)
+
+
 def alive(keys: Iterable[SigningKey], now: int) -> tuple[SigningKey, ...]:
     """The keys that sign at this moment."""
     return tuple(key for key in keys if key.until is None or now < key.until)

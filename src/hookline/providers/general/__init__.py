@@ -1,0 +1,10 @@
+"""General sources: whoever can call a webhook, told by the way it signs. One module for each, listed once, here."""
+
+from __future__ import annotations
+
+from hookline.providers.general import standard
+from hookline.providers.provider import Provider
+
+GENERAL: tuple[Provider, ...] = (
+    standard.PROVIDER,
+)
