@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hookline.providers.general import standard
+from hookline.providers.general import github, standard
 from hookline.providers.provider import Provider
 
 GENERAL: tuple[Provider, ...] = (
     standard.PROVIDER,
+    github.PROVIDER,
 )
