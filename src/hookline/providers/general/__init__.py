@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hookline.providers.general import github, standard
+from hookline.providers.general import github, standard, stripe
 from hookline.providers.provider import Provider
 
 GENERAL: tuple[Provider, ...] = (
     standard.PROVIDER,
     github.PROVIDER,
+    stripe.PROVIDER,
 )
