@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hookline.providers.general import github, standard, stripe
+from hookline.providers.general import github, shopify, standard, stripe
 from hookline.providers.provider import Provider
 
 GENERAL: tuple[Provider, ...] = (
     standard.PROVIDER,
     github.PROVIDER,
     stripe.PROVIDER,
+    shopify.PROVIDER,
 )
