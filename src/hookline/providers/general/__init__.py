@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hookline.providers.general import github, shopify, standard, stripe
+from hookline.providers.general import github, shopify, slack, standard, stripe
 from hookline.providers.provider import Provider
 
 GENERAL: tuple[Provider, ...] = (
@@ -10,4 +10,5 @@ GENERAL: tuple[Provider, ...] = (
     github.PROVIDER,
     stripe.PROVIDER,
     shopify.PROVIDER,
+    slack.PROVIDER,
 )
