@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hookline.providers.general import github, shopify, slack, standard, stripe
+from hookline.providers.general import github, shopify, slack, standard, stripe, twilio
 from hookline.providers.provider import Provider
 
 GENERAL: tuple[Provider, ...] = (
@@ -11,4 +11,5 @@ GENERAL: tuple[Provider, ...] = (
     stripe.PROVIDER,
     shopify.PROVIDER,
     slack.PROVIDER,
+    twilio.PROVIDER,
 )
