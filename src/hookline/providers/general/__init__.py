@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hookline.providers.general import github, shopify, slack, standard, stripe, twilio
+from hookline.providers.general import github, shopify, signed, slack, standard, stripe, twilio
 from hookline.providers.provider import Provider
 
 GENERAL: tuple[Provider, ...] = (
@@ -12,4 +12,5 @@ GENERAL: tuple[Provider, ...] = (
     shopify.PROVIDER,
     slack.PROVIDER,
     twilio.PROVIDER,
+    signed.PROVIDER,
 )
