@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hookline.providers.general import github, shopify, signed, slack, standard, stripe, twilio
+from hookline.providers.general import cloudevents, github, shopify, signed, slack, standard, stripe, twilio
 from hookline.providers.provider import Provider
 
 GENERAL: tuple[Provider, ...] = (
@@ -13,4 +13,5 @@ GENERAL: tuple[Provider, ...] = (
     slack.PROVIDER,
     twilio.PROVIDER,
     signed.PROVIDER,
+    cloudevents.PROVIDER,
 )
