@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from hookline.providers.general import cloudevents, github, shopify, signed, slack, standard, stripe, twilio
+from hookline.providers.general import (
+    cloudevents,
+    github,
+    shopify,
+    signed,
+    slack,
+    standard,
+    stripe,
+    twilio,
+    unsigned,
+)
 from hookline.providers.provider import Provider
 
 GENERAL: tuple[Provider, ...] = (
@@ -14,4 +24,5 @@ GENERAL: tuple[Provider, ...] = (
     twilio.PROVIDER,
     signed.PROVIDER,
     cloudevents.PROVIDER,
+    unsigned.PROVIDER,
 )
