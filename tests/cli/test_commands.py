@@ -159,3 +159,12 @@ async def test_a_hook_is_tried_without_a_delivery(run: CommandLine, receiver: Re
     assert failed.out.startswith("FAILED http_status 500 ")
     assert len(receiver.got) == 2
     assert "no such deliveries" in run("deliveries", "list").err
+
+
+def test_switching_a_hook_on_says_what_it_missed(typed: Typed) -> None:
+    hook = typed("hooks", "add", "--on", "order.paid", "--url", "https://shop.example/").out.split()[0]
+    typed("hooks", "disable", hook)
+    typed("events", "publish", "order.paid")
+    said = typed("hooks", "enable", hook).err
+    assert "0 held, 1 missed" in said and f'"hook":"{hook}"' in said
+    assert typed("hooks", "enable", hook).out == f"{hook} is on\n"

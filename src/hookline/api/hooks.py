@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from hookline.api.auth import MANAGE, Caller
 from hookline.api.bodies import convert
 from hookline.api.errors import ApiError, invalid, not_found
 from hookline.api.hook_keys import Keys, RotateInput, keys_for
+from hookline.api.hook_missed import HookChanged, missed
 from hookline.api.hook_rules import checked
 from hookline.api.hook_view import HookMade, HookShown, fields, is_on, patched, shown
 from hookline.api.paging import After, Limit, Page, page_of, place_of
@@ -33,6 +35,8 @@ from hookline.api.trying import (
 from hookline.model import EventDraft, Hook, HookInput
 from hookline.rules.ids import new_id
 from hookline.services import Services
+from hookline.storage.hooks import later_than
+from hookline.storage.units import HookMoved
 
 TAGS = ["Hooks"]
 SWITCHED_OFF = "a user switched the hook off"
@@ -60,12 +64,14 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         return shown(await desk.get(key.tenant, hook_id))
 
     @patch("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="changeHook", summary="Change a hook")
-    async def change(key: Caller, hook_id: FromPath[str], data: JSONBody[dict[str, Any]]) -> HookShown:
+    async def change(key: Caller, hook_id: FromPath[str], data: JSONBody[dict[str, Any]]) -> HookChanged:
         """A merge patch (RFC 7396): what is not named stays, `null` removes. It counts for the next event.
 
-        Switching a hook off holds what it still owes.
+        Switching a hook off holds what it still owes; the answer to switching it on says what it missed.
         """
-        return shown(await desk.change(key.tenant, hook_id, data))
+        before, after = await desk.change(key.tenant, hook_id, data)
+        switched_on = is_on(after) and not is_on(before)
+        return HookChanged(**fields(after), missed=await missed(services, after) if switched_on else UNSET)
 
     @delete("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="deleteHook", summary="Delete a hook")
     async def remove(key: Caller, hook_id: FromPath[str]) -> None:
@@ -139,60 +145,46 @@ class Desk:
         self._services.intake.forget_config()
         return stored
 
-    async def change(self, tenant: str, name: str, patch: dict[str, Any]) -> Hook:
+    async def change(self, tenant: str, name: str, patch: dict[str, Any]) -> tuple[Hook, Hook]:
+        """The hook before and after a merge patch. That it was switched is told by an event, in the same commit."""
         if "secret" in patch and patch["secret"] is None:
             raise invalid("/secret", "a webhook always has a secret; give another one")
-        async with self._turn:
-            before, after = await self._changed(
-                tenant, name, lambda before, now: self._patched(before, patch, now)
-            )
-            if not after.spec.enabled and before.disabled_reason is None:
-                await self._hooks.hold(tenant, name, SWITCHED_OFF, after.updated_at)
-                after = await self.get(tenant, name)
-        self._services.intake.forget_config()
-        await self._tell(before, after)
-        return after
+
+        async def after(before: Hook, now: int) -> Hook:
+            spec = convert(patched(before.spec, patch), HookInput)
+            reason = None if patch.get("enabled") is True else before.disabled_reason
+            if not spec.enabled and reason is None:
+                reason = SWITCHED_OFF
+            keys = keys_for(spec, before.keys, now)
+            hook = replace(before, spec=spec, keys=keys, disabled_reason=reason, updated_at=now)
+            await checked(self._services, hook)
+            return _without_secret(hook)
+
+        return await self._changed(tenant, name, after)
 
     async def rotate(self, tenant: str, name: str, wish: RotateInput) -> Hook:
         async def after(before: Hook, now: int) -> Hook:
             return replace(before, keys=hook_keys.rotated(before, wish, now), updated_at=now)
 
-        async with self._turn:
-            _, stored = await self._changed(tenant, name, after)
-        self._services.intake.forget_config()
-        return stored
-
-    async def _patched(self, before: Hook, patch: dict[str, Any], now: int) -> Hook:
-        spec = convert(patched(before.spec, patch), HookInput)
-        reason = None if patch.get("enabled") is True else before.disabled_reason
-        keys = keys_for(spec, before.keys, now)
-        after = replace(before, spec=spec, keys=keys, disabled_reason=reason, updated_at=now)
-        await checked(self._services, after)
-        return _without_secret(after)
+        return (await self._changed(tenant, name, after))[1]
 
     async def _changed(
         self, tenant: str, name: str, after: Callable[[Hook, int], Awaitable[Hook]]
     ) -> tuple[Hook, Hook]:
         """The hook before and after. It is read again when it moved on meanwhile: a receiver was gone, say."""
-        for _ in range(TRIES):
-            before = await self.get(tenant, name)
-            stored = await self._hooks.change(before, await after(before, self._services.clock.now()))
-            if stored is not None:
-                return before, stored
+        async with self._turn:
+            for _ in range(TRIES):
+                before = await self.get(tenant, name)
+                changed = later_than(before, await after(before, self._services.clock.now()))
+                try:
+                    await self._services.intake.accept(
+                        tenant, _told(before, changed), write=partial(self._hooks.changing, before, changed)
+                    )
+                except HookMoved:
+                    continue
+                self._services.intake.forget_config()
+                return before, changed
         raise ApiError(409, "the hook is being changed by others; read it and try again")
-
-    async def _tell(self, before: Hook, after: Hook) -> None:
-        if is_on(before) == is_on(after):
-            return
-        on = is_on(after)
-        data = {"hook": after.id} if on else {"hook": after.id, "reason": after.disabled_reason}
-        draft = EventDraft(
-            type="hook.enabled" if on else "hook.disabled",
-            source="hookline",
-            subject=after.id,
-            data=msgspec.json.encode(data),
-        )
-        await self._services.intake.accept(after.tenant, [draft])
 
     async def delete(self, tenant: str, name: str) -> None:
         async with self._turn:
@@ -208,6 +200,22 @@ class Desk:
         event = await event_for(self._services, hook, asked)
         compiled = await checked(self._services, replace(hook, spec=spec, disabled_reason=None), base)
         return outcome_shown(await try_out(self._services, compiled, event))
+
+
+def _told(before: Hook, after: Hook) -> list[EventDraft]:
+    """What is to be told of a change: that the hook was switched on or off."""
+    if is_on(before) == is_on(after):
+        return []
+    on = is_on(after)
+    data = {"hook": after.id} if on else {"hook": after.id, "reason": after.disabled_reason}
+    return [
+        EventDraft(
+            type="hook.enabled" if on else "hook.disabled",
+            source="hookline",
+            subject=after.id,
+            data=msgspec.json.encode(data),
+        )
+    ]
 
 
 def _without_secret(hook: Hook) -> Hook:

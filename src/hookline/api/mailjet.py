@@ -136,7 +136,8 @@ class CallbackDesk:
             patch["enabled"] = True  # as with Mailjet: a new URL brings a dead callback back to life
         if given.status is not None:
             patch["enabled"] = given.status == "alive"
-        return await self._desk.change(tenant, hook.id, patch | ({"do": do} if do else {}))
+        _, after = await self._desk.change(tenant, hook.id, patch | ({"do": do} if do else {}))
+        return after
 
     async def delete(self, tenant: str, name: str) -> None:
         await self._desk.delete(tenant, (await self.find(tenant, name)).id)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
+from msgspec import UNSET
 
 from hookline.cli.common import TENANT, group, mistakes, on_app, on_database, read_json, show
 from hookline.model import Action, Hook
@@ -102,11 +104,20 @@ async def disable(hookline: App, hook: HookId) -> None:
 
 async def _switch(hookline: App, name: str, *, on: bool) -> None:
     from hookline.api.errors import ApiError
+    from hookline.api.hook_missed import missed
     from hookline.api.hooks import Desk
 
     with mistakes(ApiError):
-        hook = await Desk(hookline.services).change(TENANT, name, {"enabled": on})
+        before, hook = await Desk(hookline.services).change(TENANT, name, {"enabled": on})
     print(f"{hook.id} is {_state(hook)}")
+    if on and _state(before) == "off":
+        lost = await missed(hookline.services, hook)
+        if lost.replay is not UNSET:
+            wish = msgspec.json.encode(lost.replay).decode()
+            print(
+                f"{lost.held} held, {lost.disabled} missed; to have them delivered: POST /v1/replays {wish}",
+                file=sys.stderr,
+            )
 
 
 def _state(hook: Hook) -> str:

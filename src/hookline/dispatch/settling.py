@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 import structlog
@@ -12,13 +13,14 @@ from hookline.actions.work import CompiledHook
 from hookline.clock import Clock
 from hookline.intake import Intake
 from hookline.model import SECOND, Attempt, Delivery, EventDraft, Outcome
-from hookline.rules import lifecycle
+from hookline.rules import health, lifecycle
 from hookline.rules.ids import new_id
 from hookline.rules.lifecycle import SMTP_SCHEDULE, Policy
 from hookline.storage import Storage, StorageUnavailable
 from hookline.storage.deliveries import Settled
 from hookline.storage.grouping import Grouped
-from hookline.storage.units import Accepted, ContactMoved, Settlement, StaleConfig, Unit
+from hookline.storage.health import disable_hook
+from hookline.storage.units import Accepted, ContactMoved, HookMoved, Settlement, StaleConfig, Unit
 
 log = structlog.get_logger("hookline.dispatch")
 GROUP = 500
@@ -151,7 +153,7 @@ class Settler:
             drafts.append(_failed(after, outcome))
         disable = None if off else self._first_to_disable(hook, outcome)
         if disable is not None:
-            drafts.append(_disabled(after, disable))
+            drafts.append(_disabled(after.hook, disable, after))
         attempt = Attempt(
             tenant=delivery.tenant,
             id=new_id("att"),
@@ -173,6 +175,7 @@ class Settler:
             follow_ups=await self._intake.prepare(delivery.tenant, drafts) if drafts else None,
             change=outcome.change,
             disable_hook=disable,
+            hook_well=None if off else health.well(outcome),
         )
 
     def _first_to_disable(self, hook: object, outcome: Outcome) -> str | None:
@@ -192,6 +195,7 @@ class Settler:
         if plain:
             try:
                 together = await self._storage.deliveries.settle(plain)
+                await self._give_up(together)
                 answers = dict.fromkeys((s.delivery.id for s in plain), together)
             except StorageUnavailable as error:
                 answers = dict.fromkeys((s.delivery.id for s in plain), error)
@@ -204,9 +208,34 @@ class Settler:
 
     async def _alone(self, settlement: Settlement) -> Settled | BaseException:
         try:
-            return await self._storage.deliveries.settle([settlement])
+            settled = await self._storage.deliveries.settle([settlement])
+            await self._give_up(settled)
+            return settled
         except Exception as error:  # noqa: BLE001 - it belongs to this one
             return error
+
+    async def _give_up(self, settled: Settled) -> None:
+        """Switch off the hooks that failed for too long; if that does not come about now, the next failure does it."""
+        for ill in settled.illnesses:
+            now = self._clock.now()
+            reason = health.given_up(ill.since, ill.failures, now)
+            if reason is None:
+                continue
+            try:
+                hook = await self._intake.hook(ill.tenant, ill.hook)
+                if (
+                    isinstance(hook, CompiledHook)
+                    and hook.hook.spec.enabled
+                    and not hook.hook.disabled_reason
+                ):
+                    version = hook.hook.updated_at
+                    write = partial(
+                        disable_hook, ill.tenant, ill.hook, reason, max(now, version + 1), version
+                    )
+                    await self._intake.accept(ill.tenant, [_disabled(ill.hook, reason)], write=write)
+            except (HookMoved, StorageUnavailable) as error:
+                log.info("a failing hook is switched off later", hook=ill.hook, error=str(error))
+            self._intake.forget_config()
 
 
 def _plain(text: str) -> str:
@@ -239,13 +268,15 @@ def _failed(delivery: Delivery, outcome: Outcome) -> EventDraft:
     )
 
 
-def _disabled(delivery: Delivery, reason: str) -> EventDraft:
+def _disabled(hook: str | None, reason: str, delivery: Delivery | None = None) -> EventDraft:
+    """``delivery`` is the one that found it out, where it was one alone."""
+    data = {"hook": hook, "reason": reason} | ({"delivery": delivery.id} if delivery else {})
     return EventDraft(
         type="hook.disabled",
         source="hookline",
-        subject=delivery.hook,
-        data=msgspec.json.encode({"hook": delivery.hook, "reason": reason, "delivery": delivery.id}),
-        cause=delivery.id,
-        cause_hook=delivery.hook,
-        depth=delivery.depth,
+        subject=hook,
+        data=msgspec.json.encode(data),
+        cause=delivery.id if delivery else None,
+        cause_hook=hook,
+        depth=delivery.depth if delivery else 0,
     )

@@ -93,7 +93,7 @@ _TYPES = (
     ("contact.unsubscribed", "A contact left a list, or all.", f"{_WHO} import list"),
     ("campaign.started", "A campaign began to send.", "campaign! name! list!"),
     ("campaign.finished", "Every mail of a campaign has reached an end.", "campaign! name! list!"),
-    ("hook.disabled", "A hook was switched off, because its receiver is gone.", "hook! reason=why! delivery"),
+    ("hook.disabled", "A hook was switched off, by a user or for its receiver's sake.", "hook! reason=why! delivery"),
     ("hook.enabled", "A hook was switched on again.", "hook!"),
     ("delivery.failed", "A delivery failed for good.", "delivery! hook campaign event error! detail attempts!"),
 )  # fmt: skip

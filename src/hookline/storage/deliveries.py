@@ -11,6 +11,7 @@ from hookline.model import Attempt, ContactChange, Delivery, Event, Kind
 from hookline.rules import lifecycle
 from hookline.storage.accepting import DELIVERY_COLUMNS, insert, names, store_follow_ups
 from hookline.storage.events import find_events
+from hookline.storage.health import Illness, disable_hook, failing, note_health, recovered
 from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, Wake, all_of, one
 from hookline.storage.units import ContactMoved, Prepared, Settlement
 
@@ -51,10 +52,14 @@ def attempt_row(a: Attempt) -> tuple[Value, ...]:
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """``lost`` are deliveries that were no longer ours; ``stored`` the follow-up events as stored."""
+    """``lost`` are deliveries that were no longer ours; ``stored`` the follow-up events as stored.
+
+    ``illnesses`` are those of the hooks that had nothing but failures, here and before.
+    """
 
     lost: frozenset[str]
     stored: tuple[Prepared, ...] = ()
+    illnesses: tuple[Illness, ...] = ()
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -315,6 +320,18 @@ class Deliveries:
 
         return await self._db.read(plan)
 
+    async def oldest_held(self, tenant: str, hook: str) -> int | None:
+        """When the oldest of a hook's held deliveries came to be."""
+
+        def plan() -> Plan[int | None]:
+            rows = yield Sql(
+                "SELECT MIN(created_at) FROM deliveries WHERE tenant = ? AND hook = ? AND state = 'held'",
+                (tenant, hook),
+            )
+            return cast("int | None", rows[0][0])
+
+        return await self._db.read(plan)
+
     async def open_count(self, tenant: str, campaign: str | None = None) -> int:
         """How many deliveries are not at an end yet, of a campaign or of all."""
         clause, args = ("AND campaign = ?", (tenant, campaign)) if campaign else ("", (tenant,))
@@ -335,7 +352,9 @@ class _NotAllOurs(Exception):
 
 
 def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled]:
-    if any(s.follow_ups or s.change or s.disable_hook for s in batch):
+    healthy = yield from recovered(batch)
+    ill = failing(batch)
+    if healthy or ill or any(s.follow_ups or s.change or s.disable_hook for s in batch):
         # The clock's row first, as everywhere: two who take rows in one order cannot deadlock.
         yield Sql("UPDATE clock SET seq = seq WHERE id = 1")
     rows = [
@@ -364,8 +383,9 @@ def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled
     for s in kept:
         if s.disable_hook is not None and s.delivery.hook is not None:
             yield from disable_hook(s.delivery.tenant, s.delivery.hook, s.disable_hook, s.after.updated_at)
+    illnesses = yield from note_health(healthy, ill if kept is batch else failing(kept))
     lost = frozenset(s.delivery.id for s in batch).difference(s.delivery.id for s in kept)
-    return Settled(lost, tuple(stored))
+    return Settled(lost, tuple(stored), illnesses)
 
 
 def _change_contact(tenant: str, change: ContactChange, now: int) -> Plan[None]:
@@ -398,18 +418,3 @@ def _change_contact(tenant: str, change: ContactChange, now: int) -> Plan[None]:
             "tenant:t list:t contact:t",
             [(tenant, name, change.contact) for name in change.subscribe],
         )
-
-
-def disable_hook(tenant: str, hook: str, reason: str, now: int) -> Plan[None]:
-    """Switch a hook off, and hold what waits in its lane. The clock's row first: see ``settle``."""
-    yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
-    yield Wake("dispatch")
-    yield Sql(
-        "UPDATE hooks SET disabled_reason = ?, updated_at = ? WHERE tenant = ? AND id = ?",
-        (reason, now, tenant, hook),
-    )
-    yield Sql(
-        "UPDATE deliveries SET state = 'held', next_at = NULL, updated_at = ?"
-        " WHERE lane = ? AND next_at IS NOT NULL AND tenant = ? AND hook = ?",
-        (now, hook, tenant, hook),
-    )

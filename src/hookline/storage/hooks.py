@@ -7,9 +7,10 @@ from typing import cast
 import msgspec
 
 from hookline.model import Hook, HookInput, SigningKey
-from hookline.storage.deliveries import disable_hook
+from hookline.storage.health import disable_hook, forget_health, hold
 from hookline.storage.plans import TAKE_CLOCK, Database, Plan, Row, Sql, Wake, one
 from hookline.storage.sealing import Sealer
+from hookline.storage.units import HookMoved
 
 COLUMNS = "tenant, id, seq, spec, keys, disabled_reason, created_at, updated_at"
 _encode = msgspec.json.Encoder().encode
@@ -56,32 +57,41 @@ class Hooks:
         return await self._db.run(plan)
 
     async def change(self, before: Hook, after: Hook) -> Hook | None:
-        """Store a changed hook; it counts for the next accepted event.
+        """Store a changed hook; it counts for the next accepted event. As it is stored.
 
         ``None``, and nothing is changed, when the stored hook is not ``before`` any more: somebody else
         changed or deleted it, or Hookline switched it off.
         """
-        # No two versions of a hook are of one moment.
-        stored = msgspec.structs.replace(after, updated_at=max(after.updated_at, before.updated_at + 1))
+        stored = later_than(before, after)
+        try:
+            await self._db.run(lambda: self.changing(before, stored))
+        except HookMoved:
+            return None
+        return stored
 
-        def plan() -> Plan[Hook | None]:
-            yield TAKE_CLOCK
-            rows = yield Sql(
-                "UPDATE hooks SET spec = ?, keys = ?, disabled_reason = ?, updated_at = ?"
-                " WHERE tenant = ? AND id = ? AND updated_at = ? AND COALESCE(disabled_reason, '') = ?"
-                " RETURNING id",
-                (
-                    *self._sealed(stored), stored.disabled_reason, stored.updated_at,
-                    before.tenant, before.id, before.updated_at, before.disabled_reason or "",
-                ),
-            )  # fmt: skip
-            if not rows:
-                return None
-            yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
-            yield Wake("dispatch")
-            return stored
+    def changing(self, before: Hook, after: Hook) -> Plan[None]:
+        """The plan of ``change``, to be part of another commit; HookMoved where that is ``None``.
 
-        return await self._db.run(plan)
+        A hook that is switched off by it holds what it owes.
+        """
+        yield TAKE_CLOCK
+        rows = yield Sql(
+            "UPDATE hooks SET spec = ?, keys = ?, disabled_reason = ?, updated_at = ?"
+            " WHERE tenant = ? AND id = ? AND updated_at = ? AND COALESCE(disabled_reason, '') = ?"
+            " RETURNING id",
+            (
+                *self._sealed(after), after.disabled_reason, after.updated_at,
+                before.tenant, before.id, before.updated_at, before.disabled_reason or "",
+            ),
+        )  # fmt: skip
+        if not rows:
+            raise HookMoved
+        yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
+        yield Wake("dispatch")
+        if after.disabled_reason is not None and before.disabled_reason is None:
+            yield from hold(after.tenant, after.id, after.updated_at)
+        elif after.spec.do != before.spec.do:  # what failed may be mended
+            yield from forget_health(after.tenant, after.id)
 
     def _sealed(self, hook: Hook) -> tuple[bytes, bytes]:
         """The spec, which may hold a Slack address or a receiver's password, and the signing keys."""
@@ -105,6 +115,7 @@ class Hooks:
             if rows:
                 yield Sql(cancel + "next_at IS NOT NULL", (now, tenant, hook))
                 yield Sql(cancel + "state = 'held'", (now, tenant, hook))
+                yield from forget_health(tenant, hook)
                 yield Wake("dispatch")
             return bool(rows)
 
@@ -155,3 +166,8 @@ class Hooks:
             return cast("int", version[0][0]), [self._to_hook(row) for row in rows]
 
         return await self._db.read(plan)
+
+
+def later_than(before: Hook, after: Hook) -> Hook:
+    """A changed hook with a time of its own: no two versions of a hook are of one moment."""
+    return msgspec.structs.replace(after, updated_at=max(after.updated_at, before.updated_at + 1))

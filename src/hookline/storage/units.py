@@ -75,7 +75,8 @@ class Settlement(Struct, frozen=True):
     """The end of one attempt. It holds only while ``delivery.owner`` still owns the delivery.
 
     ``delivery`` is as it was claimed, ``after`` as it is to be; ``follow_ups`` are stored with it. There is
-    no ``attempt`` where nothing was tried.
+    no ``attempt`` where nothing was tried. ``hook_well`` is what the attempt says about its hook: whether it
+    can be delivered to, or nothing.
     """
 
     delivery: Delivery
@@ -84,6 +85,7 @@ class Settlement(Struct, frozen=True):
     follow_ups: Unit | None = None
     change: ContactChange | None = None
     disable_hook: str | None = None
+    hook_well: bool | None = None
 
 
 class StaleConfig(Exception):
@@ -100,3 +102,7 @@ class SourceIdConflict(Exception):
 
 class ContactMoved(Exception):
     """The contact changed between reading it and settling: the action has to be worked out anew."""
+
+
+class HookMoved(Exception):
+    """The hook changed between reading it and changing it: read it again."""

@@ -48,6 +48,15 @@ CREATE TABLE hooks (
   PRIMARY KEY (tenant, id)
 );
 
+-- Hooks of which no delivery has succeeded since then, and how many began to fail; a success removes the row.
+CREATE TABLE hook_health (
+  tenant TEXT NOT NULL,
+  hook TEXT NOT NULL,
+  failing_since BIGINT NOT NULL,
+  failures BIGINT NOT NULL,
+  PRIMARY KEY (tenant, hook)
+);
+
 CREATE TABLE events (
   tenant TEXT NOT NULL,
   id TEXT NOT NULL,
