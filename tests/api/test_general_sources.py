@@ -275,3 +275,17 @@ async def test_a_withdrawal_changes_the_balance_and_the_customer_gets_an_sms(
     form = parse_qs(message.body.decode())
     assert (form["To"], form["Body"]) == (["+4512345678"], ["Your balance is 800.1."])
     assert hashlib.sha256(await stored(api, (await events(api))[1])).digest() == hashlib.sha256(body).digest()
+
+
+async def test_a_large_form_is_taken_whole(mail_api: Client) -> None:
+    source = await make(mail_api, "mandrill", key="s3cret")
+    report = {"event": "open", "ts": 1_790_000_000, "msg": {"email": "ada@example.com", "raw": "[" * 50_000}}
+    sent = json.dumps([report | {"n": number} for number in range(3)])
+    text = f"https://mail.example/in/{source['id']}mandrill_events{sent}"
+    mac = base64.b64encode(hmac.digest(b"s3cret", text.encode(), "sha1")).decode()
+    body = urlencode({"mandrill_events": sent}).encode()
+    assert len(body) > 400_000
+    reply = await tell(mail_api, source, body, {"x-mandrill-signature": mac, **FORM})
+    assert reply.json == {"accepted": 3, "duplicates": 0}
+    reply = await tell(mail_api, source, body + b"&a=1", {"x-mandrill-signature": mac, **FORM})
+    assert reply.status == 401

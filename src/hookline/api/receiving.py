@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -33,6 +34,9 @@ METHODS = [HttpMethod.POST, HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS]
 FETCH_SECONDS = 5.0
 KEPT_FILES = 64
 LONGEST_ID = 500
+LARGE = 256 * 1024  # bytes of a body: less is read in some milliseconds
+
+T = TypeVar("T")
 
 
 class Received(Struct, frozen=True):
@@ -92,8 +96,8 @@ class Receiver:
             detail = f"this is not signed as {source.kind} signs for this source: {error}"
             raise ApiError(401, detail, headers=challenge) from None
         try:
-            reply = provider.answer(call, source.credentials)
-            events = [] if reply else provider.parse(call, source.credentials)
+            reply = await _apart(provider.answer, call, source)
+            events = [] if reply else await _apart(provider.parse, call, source)
         except ValueError as error:
             raise ApiError(400, str(error)) from None
         if reply is not None:
@@ -112,10 +116,10 @@ class Receiver:
             key = source.credentials[provider.secret]
             if not same(call.query.get(SECRET_PARAMETER, ""), key):
                 raise NotSigned("the key in the address is missing or wrong")
-        wanted = provider.wanted(call, source.credentials)
+        wanted = await _apart(provider.wanted, call, source)
         if wanted is not None:
             call = msgspec.structs.replace(call, fetched={wanted: await self._files.read(wanted)})
-        provider.verify(call, source.credentials)
+        await _apart(provider.verify, call, source)
         return call
 
     async def _accept(self, source: Source, drafts: list[EventDraft]) -> list[Accepted]:
@@ -157,6 +161,13 @@ class Receiver:
         if found is None or (address is not None and normalise(found.address) != address):
             return None
         return found
+
+
+async def _apart(work: Callable[[Incoming, Mapping[str, str]], T], call: Incoming, source: Source) -> T:
+    """What a provider makes of a call; of a large one in a thread, so that nobody else waits for it."""
+    if len(call.body) > LARGE:
+        return await asyncio.to_thread(work, call, source.credentials)
+    return work(call, source.credentials)
 
 
 def _told(event: ParsedEvent, message: Message) -> bool:

@@ -18,6 +18,7 @@ from hookline.providers.provider import Credentials, Provider
 
 NAME = "mailersend"
 TEST = "webhook.test"
+LONGEST_TEST = 4096  # bytes; it has some 100
 TEST_SECRET = "test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G"  # noqa: S105 - published, and good for nothing else
 
 TYPES = {
@@ -42,11 +43,14 @@ OTHERS = (
 
 
 def verify(call: Incoming, credentials: Credentials) -> None:
+    given = proofs.header(call, "Signature")
     secret = TEST_SECRET if _is_test(call.body) else proofs.need(credentials, "signing_secret")
-    proofs.verify_hmac(secret, call.body, proofs.header(call, "Signature"))
+    proofs.verify_hmac(secret, call.body, given)
 
 
 def _is_test(body: bytes) -> bool:
+    if len(body) > LONGEST_TEST:
+        return False
     try:
         [(_, event)] = fields.split(body)
     except ValueError:
