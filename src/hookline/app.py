@@ -18,6 +18,7 @@ from hookline.dispatch import MAIL_HANDS, Dispatcher
 from hookline.dispatch.replays import Replayer
 from hookline.intake import Intake
 from hookline.mail.campaigns import CampaignRunner
+from hookline.mail.erasing import Eraser
 from hookline.mail.sender import Mailer
 from hookline.net.http import HttpClient
 from hookline.net.inbox import Inbox
@@ -54,6 +55,7 @@ class App:
             services.dispatcher.run(),
             services.dispatcher.watch(),
             services.campaigns.run(),
+            services.eraser.run(),
             services.replayer.run(),
             services.storage.listen(
                 {
@@ -138,6 +140,7 @@ async def build(
         http=http,
         mailer=mailer,
         campaigns=campaigns,
+        eraser=Eraser(storage, clock),
         replayer=Replayer(storage, intake, clock, dispatcher.wake),
         clock=clock,
         wall=wall,

@@ -377,6 +377,27 @@ class LineFault(Struct, frozen=True):
     detail: str
 
 
+class Erasure(Struct, frozen=True, kw_only=True):
+    """A person who is being erased: ``cursor`` is the last place looked at, up to ``until_seq``.
+
+    ``email`` and ``phone`` are forgotten when it is done; ``mark`` stands in their place. ``erased`` counts events.
+    """
+
+    tenant: str
+    id: str
+    contact: str
+    mark: str
+    created_at: int
+    email: str | None = None
+    phone: str | None = None
+    state: Literal["running", "finished"] = "running"
+    cursor: int = 0
+    until_seq: int = 0
+    erased: int = 0
+    finished_at: int | None = None
+    seq: int = 0
+
+
 class Track(Strict, frozen=True, kw_only=True):
     opens: bool = True
     clicks: bool = True

@@ -11,6 +11,7 @@ from hookline.dispatch import Dispatcher
 from hookline.dispatch.replays import Replayer
 from hookline.intake import Intake
 from hookline.mail.campaigns import CampaignRunner
+from hookline.mail.erasing import Eraser
 from hookline.mail.sender import Mailer
 from hookline.net.http import HttpClient
 from hookline.settings import Settings
@@ -28,6 +29,7 @@ class Services(Struct, frozen=True):
     http: HttpClient
     mailer: Mailer | None
     campaigns: CampaignRunner
+    eraser: Eraser
     replayer: Replayer
     clock: Clock
     wall: Callable[[], float]

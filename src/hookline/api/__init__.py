@@ -18,6 +18,7 @@ from hookline.api import (
     contacts,
     deliveries,
     docs,
+    erasures,
     events,
     exports,
     health,
@@ -51,7 +52,7 @@ class Resource(Protocol):
 
 
 RESOURCES: tuple[Resource, ...] = (
-    events, hooks, deliveries, replays, imports, exports, contacts, lists, segments, suppressions, campaigns,
+    events, hooks, deliveries, replays, imports, exports, erasures, contacts, lists, segments, suppressions, campaigns,
     connections, sources, receiving, inbound, keys, tracking, mailjet, health, docs,
 )  # fmt: skip
 

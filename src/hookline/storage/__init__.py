@@ -13,6 +13,7 @@ from hookline.storage.access import Access
 from hookline.storage.campaigns import Campaigns
 from hookline.storage.contacts import Contacts
 from hookline.storage.deliveries import Deliveries
+from hookline.storage.erasures import Erasures
 from hookline.storage.events import Events
 from hookline.storage.grouping import Grouped
 from hookline.storage.hooks import Hooks
@@ -41,11 +42,13 @@ class Storage:
         self._db = database
         self.access = Access(database, sealer)
         self.campaigns = Campaigns(database)
-        self.contacts = Contacts(database)
+        erasing_key = derive(secret_key, "erasing")
+        self.contacts = Contacts(database, erasing_key)
+        self.erasures = Erasures(database)
         self.deliveries = Deliveries(database)
         self.events = Events(database)
         self.hooks = Hooks(database, sealer)
-        self.imports = Imports(database)
+        self.imports = Imports(database, self.contacts.mark)
         self.replays = Replays(database)
         self.segments = Segments(database)
         self._accepting: Grouped[Unit, list[Accepted]] = Grouped(self._accept_group, GROUP)

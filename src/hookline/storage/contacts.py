@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from hookline.model import Contact, ContactList, Suppression
+from hookline.rules.erasing import mark_of
 from hookline.storage.accepting import insert
 from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
 from hookline.storage.units import ContactMoved
@@ -66,8 +67,13 @@ def updating(contact: Contact, lists: Sequence[str]) -> Plan[None]:
 
 
 class Contacts:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, erasing_key: bytes = b"") -> None:
         self._db = database
+        self._erasing_key = erasing_key
+
+    def mark(self, tenant: str, address: str) -> str:
+        """What stands in the place of an address whose person was erased."""
+        return mark_of(self._erasing_key, tenant, address)
 
     async def create(self, contact: Contact, lists: Sequence[str]) -> None:
         """Store a new contact and its lists; ContactMoved when its email is taken."""
@@ -245,15 +251,19 @@ class Contacts:
 
         def plan() -> Plan[bool]:
             rows = yield Sql(
-                "DELETE FROM suppressions WHERE tenant = ? AND address = ? RETURNING reason",
-                (tenant, address),
+                "DELETE FROM suppressions WHERE tenant = ? AND (address = ? OR address = ?) RETURNING reason",
+                (tenant, address, self.mark(tenant, address)),
             )
             return bool(rows)
 
         return await self._db.run(plan)
 
     async def suppressions(self, tenant: str, address: str) -> list[Suppression]:
-        return await self._suppressions("tenant = ? AND address = ? ORDER BY seq", (tenant, address))
+        """Why an address is not mailed; also what is known of somebody who was erased."""
+        return await self._suppressions(
+            "tenant = ? AND (address = ? OR address = ?) ORDER BY seq",
+            (tenant, address, self.mark(tenant, address)),
+        )
 
     async def page_of_suppressions(
         self, tenant: str, *, limit: int, before: int | None = None

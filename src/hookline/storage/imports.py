@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -133,8 +133,9 @@ def advancing(before: Import, after: Import, faults: Sequence[LineFault]) -> Pla
 
 
 class Imports:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, mark: Callable[[str, str], str]) -> None:
         self._db = database
+        self._mark = mark
 
     async def create(self, new: Import) -> Import:
         def plan() -> Plan[Import]:
@@ -198,6 +199,7 @@ class Imports:
         """What is stored of contacts with these (normalised) addresses, all of which are in the answer."""
         columns = ", ".join(f"c.{name.strip()}" for name in CONTACT_COLUMNS.split(","))
         wanted = [(tenant, email) for email in emails]
+        marks = {self._mark(tenant, email): email for email in emails}  # of people who were erased
 
         def plan() -> Plan[dict[str, Known]]:
             found = {email: Known() for email in emails}
@@ -222,9 +224,10 @@ class Imports:
                 "SELECT s.address, s.list, s.reason FROM suppressions s, {v} WHERE s.tenant = v.tenant"
                 " AND s.address = v.email AND s.reason IN ('unsubscribe', 'complaint')",
                 "tenant:t email:t",
-                wanted,
+                wanted + [(tenant, mark) for mark in marks],
             )
-            for email, listed, reason in cast("list[tuple[str, str, str]]", rows):
+            for address, listed, reason in cast("list[tuple[str, str, str]]", rows):
+                email = marks.get(address, address)
                 if reason == "complaint":
                     found[email].complained = True
                 else:

@@ -287,7 +287,27 @@ CREATE TABLE import_faults (
   PRIMARY KEY (tenant, import, line)
 );
 
--- list is '' where all lists are meant.
+-- People who are being erased, or were: email and phone are there only while it goes on; mark stands in their place.
+CREATE TABLE erasures (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  contact TEXT NOT NULL,
+  email TEXT,
+  phone TEXT,
+  mark TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('running', 'finished')),
+  cursor BIGINT NOT NULL,
+  until_seq BIGINT NOT NULL,
+  erased BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  finished_at BIGINT,
+  PRIMARY KEY (tenant, id)
+);
+CREATE INDEX erasures_seq ON erasures (tenant, seq);
+CREATE INDEX erasures_running ON erasures (state) WHERE state = 'running';
+
+-- list is '' where all lists are meant. address may be a keyed hash, of somebody who was erased.
 CREATE TABLE suppressions (
   tenant TEXT NOT NULL,
   address TEXT NOT NULL,
