@@ -28,6 +28,7 @@ from hookline.storage.units import Accepted, EventKey, LimitClaim, Prepared, Sta
 Reserve = Callable[[str, Kind], str | None]
 Release = Callable[[str], None]
 Born = Callable[[Sequence[Accepted]], None]
+FIRST_WINS = bytes(16)  # a body that all events of a source share, where just their ids matter
 NO_HOOKS = TypeIndex(())
 BREATH = 10
 # Fractions stay the texts that they were, told apart from texts: no two amounts become one by rounding.
@@ -318,6 +319,8 @@ def _claim(hook: Hook, event: Event, values: Mapping[str, Any], delivery: str, n
 
 def _key(draft: EventDraft, now: int) -> EventKey:
     name = hashlib.sha256(f"{draft.source}\0{draft.source_id}".encode()).digest()[:16]
+    if draft.first_wins:
+        return EventKey(draft.source, name, FIRST_WINS, now)
     head = repr((draft.type, draft.subject, draft.time)).encode()
     # No text of JSON has a NUL: what is between two of them is one part.
     parts = b"\0".join((head, _canonical(draft.data), _canonical(draft.envelope or b"")))

@@ -261,6 +261,7 @@ class EventDraft(Struct, frozen=True, kw_only=True):
 
     ``time`` is ``None`` where the publisher gave none; it becomes the time of acceptance. ``cause`` is the
     delivery that led to it and ``cause_hook`` that delivery's hook, which must not see the event.
+    ``first_wins``: the same ``source_id`` again is a duplicate, though its body may be another.
     """
 
     type: str
@@ -273,6 +274,7 @@ class EventDraft(Struct, frozen=True, kw_only=True):
     cause: str | None = None
     cause_hook: str | None = None
     depth: int = 0
+    first_wins: bool = False
 
 
 class ContactChange(Struct, frozen=True, kw_only=True):

@@ -299,6 +299,10 @@ async def test_mails_are_claimed_with_their_message_and_counted_once(storage: St
     assert len(claimed) == 2
     message = await storage.campaigns.message("default", claimed[0][0].id)
     assert message is not None and (message.sent_at, message.address) == (NOW + 7, "ada@example.com")
+    both = [message.id, message.id, "dlv_nothing"]
+    assert await storage.campaigns.messages("default", both) == {message.id: message}
+    assert await storage.campaigns.messages("other", both) == {}
+    assert await storage.campaigns.messages("default", []) == {}
 
     async def raise_event(kind: str, **data: object) -> None:
         told = {"message": claimed[0][0].id, "campaign": "cmp_a", **data}

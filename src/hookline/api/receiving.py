@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -104,7 +104,9 @@ class Receiver:
             if reply.visit:
                 await self._files.visit(reply.visit)
             return reply
-        accepted = await self._accept(source, [await self._draft(source, event) for event in events])
+        ours = await self._messages(source, events)
+        drafts = [_draft(source, event, message) for event, message in zip(events, ours, strict=True)]
+        accepted = await self._accept(source, drafts)
         if provider.thanks is not None:
             return provider.thanks
         repeated = sum(answer.duplicate for answer in accepted)
@@ -123,7 +125,7 @@ class Receiver:
         return call
 
     async def _accept(self, source: Source, drafts: list[EventDraft]) -> list[Accepted]:
-        """All or none; one that came before, with what we knew of it then, is left out."""
+        """All or none; one that somebody published as this source's is left out."""
         while drafts:
             try:
                 return await self._intake.accept(source.tenant, drafts)
@@ -131,35 +133,17 @@ class Receiver:
                 drafts = drafts[: conflict.index] + drafts[conflict.index + 1 :]
         return []
 
-    async def _draft(self, source: Source, event: ParsedEvent) -> EventDraft:
-        fits = event.id.isprintable() and 0 < len(event.id) <= LONGEST_ID
-        name = event.id if fits else digest_raw(event.raw)
-        address = normalise(event.email) if event.email else None
-        facts = {**event.facts, "provider": source.kind, "provider_event": msgspec.Raw(event.raw)}
-        message = await self._message(source, event, address)
-        if message is not None:
-            kind = event.ours if event.ours and _told(event, message) else event.type
-            return mail_event(kind, source.id, message, facts, source_id=name, time=event.time)
-        about_mail = event.type.startswith("email.")
-        if not about_mail and not event.known:
-            log.warning("a provider's event is not understood", type=event.type, source=source.id)
-        return EventDraft(
-            type=event.type,
-            source=source.id,
-            source_id=name,
-            subject=address or event.subject,
-            time=event.time,
-            data=msgspec.json.encode({"email": address, **facts}) if about_mail else event.raw,
-            envelope=event.envelope,
-        )
-
-    async def _message(self, source: Source, event: ParsedEvent, address: str | None) -> Message | None:
-        """The mail of ours that the report is about, if it went to the address that the report names."""
-        if event.message is None:
-            return None
-        found = await self._storage.campaigns.message(source.tenant, event.message)
-        if found is None or (address is not None and normalise(found.address) != address):
-            return None
+    async def _messages(self, source: Source, events: Sequence[ParsedEvent]) -> list[Message | None]:
+        """For each report the mail of ours that it is about, if that went to the address that the report names."""
+        named = {event.message for event in events if event.message is not None}
+        known = await self._storage.campaigns.messages(source.tenant, named)
+        found: list[Message | None] = []
+        for event in events:
+            message = known.get(event.message or "")
+            ours = message is not None and (
+                event.email is None or normalise(event.email) == normalise(message.address)
+            )
+            found.append(message if ours else None)
         return found
 
 
@@ -168,6 +152,31 @@ async def _apart(work: Callable[[Incoming, Mapping[str, str]], T], call: Incomin
     if len(call.body) > LARGE:
         return await asyncio.to_thread(work, call, source.credentials)
     return work(call, source.credentials)
+
+
+def _draft(source: Source, event: ParsedEvent, message: Message | None) -> EventDraft:
+    """The event of a report; the first of its repeats wins, with what we knew of the mail then."""
+    fits = event.id.isprintable() and 0 < len(event.id) <= LONGEST_ID
+    name = event.id if fits else digest_raw(event.raw)
+    facts = {**event.facts, "provider": source.kind, "provider_event": msgspec.Raw(event.raw)}
+    if message is not None:
+        kind = event.ours if event.ours and _told(event, message) else event.type
+        draft = mail_event(kind, source.id, message, facts, source_id=name, time=event.time)
+        return msgspec.structs.replace(draft, first_wins=True)
+    about_mail = event.type.startswith("email.")
+    if not about_mail and not event.known:
+        log.warning("a provider's event is not understood", type=event.type, source=source.id)
+    address = normalise(event.email) if event.email else None
+    return EventDraft(
+        type=event.type,
+        source=source.id,
+        source_id=name,
+        subject=address or event.subject,
+        time=event.time,
+        data=msgspec.json.encode({"email": address, **facts}) if about_mail else event.raw,
+        envelope=event.envelope,
+        first_wins=True,
+    )
 
 
 def _told(event: ParsedEvent, message: Message) -> bool:

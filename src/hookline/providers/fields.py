@@ -24,9 +24,10 @@ from hookline.rules.times import parse_time
 
 LAST_SECOND = 253_402_300_799  # of the year 9999
 LONGEST_ADDRESS = 320  # characters: 64, @, 255 (RFC 5321, 4.5.3.1)
-LONGEST_TEXT = 4000  # characters that are looked at for codes
+LONGEST_TIME = 40  # characters
+LONGEST_TEXT = 4000  # characters of what a server said
 MOST_FIELDS = 1000  # of a form
-MOST_EVENTS = 20_000  # of a call
+MOST_EVENTS = 10_000  # of a call
 MOST_COMMAS = 1_000_000  # of a body: each stands between values that take many times its memory
 MAYBE_DEAD = ("user_unknown", "host_unknown", "mailbox_inactive", "other")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,50}", re.ASCII)
@@ -163,7 +164,7 @@ def moment(value: object, unit: int = SECOND) -> int | None:
     """Microseconds of a time in ``unit`` since 1970: a number, with a fraction or not, or the text of one."""
     if isinstance(value, str):
         try:
-            value = cel.from_json(value.encode())
+            value = cel.from_json(value.encode()) if len(value) <= LONGEST_TIME else None
         except ValueError:
             return None
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
@@ -175,7 +176,7 @@ def moment(value: object, unit: int = SECOND) -> int | None:
 
 def iso(value: object) -> int | None:
     """Microseconds of a time as ISO 8601 has it, more or less; one without a zone is UTC."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > LONGEST_TIME:
         return None
     found = value.strip()
     if re.search(r"[T ].*[+-]\d\d$", found):
@@ -214,13 +215,12 @@ def by_machine(kind: str, user_agent: str | None, reason: str | None = None) -> 
 def answer(words: object, code: object = None, enhanced: object = None) -> dict[str, Any]:
     """``smtp_code``, ``enhanced_code`` and ``detail`` of what a server said; codes that are not given apart are
     looked for in its words."""
-    said = text(words) or ""
-    head = said[:LONGEST_TEXT]
+    said = (text(words) or "")[:LONGEST_TEXT]
     number = integer(code)
     if number is None or not 200 <= number <= 599:
-        found = _CODE.search(head[:80])
+        found = _CODE.search(said[:80])
         number = int(found[1]) if found else None
-    exact = _ENHANCED.search(text(enhanced) or "") or _ENHANCED.search(head)
+    exact = _ENHANCED.search((text(enhanced) or "")[:80]) or _ENHANCED.search(said)
     return told(smtp_code=number, enhanced_code=exact[1] if exact else None, detail=said or None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -180,6 +180,22 @@ class Campaigns:
             )
             row = one(rows)
             return _to_message(row) if row else None
+
+        return await self._db.read(plan)
+
+    async def messages(self, tenant: str, names: Collection[str]) -> dict[str, Message]:
+        """Those of these messages that there are, by id."""
+        if not names:
+            return {}
+
+        def plan() -> Plan[dict[str, Message]]:
+            columns = MESSAGE_COLUMNS.replace("tenant", "m.tenant").replace(" id,", " m.id,")
+            rows = yield Many(
+                f"SELECT {columns} FROM messages m, {{v}} WHERE m.tenant = v.tenant AND m.id = v.id",
+                "tenant:t id:t",
+                [(tenant, name) for name in sorted(set(names))],
+            )
+            return {message.id: message for message in map(_to_message, rows)}
 
         return await self._db.read(plan)
 
