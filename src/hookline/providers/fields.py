@@ -80,8 +80,11 @@ def digest(value: object) -> str:
 
 
 def digest_raw(raw: bytes) -> str:
-    """The same for JSON as it came."""
-    return digest(cel.from_json(raw)) if raw else digest({})
+    """The same for JSON as it came; of what is no JSON, its bytes count."""
+    try:
+        return digest(cel.from_json(raw))
+    except ValueError:
+        return sha256(raw).hexdigest()[:32]
 
 
 def form(body: bytes) -> dict[str, str]:
