@@ -186,7 +186,9 @@ class Intake:
         claims: list[LimitClaim] = []
         if not ready:
             return verdicts, deliveries, claims
-        names = frozenset().union(*(_needs(compiled) for compiled in ready))
+        names: frozenset[str] = frozenset()
+        for compiled in ready:
+            names |= _needs(compiled)
         values = await self.facts.load(event, names, now) if names else {}
         for compiled in ready:
             hook = compiled.hook
