@@ -129,6 +129,16 @@ async def test_a_key_in_the_address_is_made_and_shown_once(api: Client) -> None:
     assert (event["type"], event["data"]) == ("door.opened", {"a": "1", "b": "2"})
 
 
+async def test_settings_are_shown_and_secrets_are_not(api: Client) -> None:
+    made = await make(api, "hmac", secret="s3cret", header="X-Sig", id_field="reference")
+    shown = {"secret": "…", "header": "X-Sig", "id_field": "reference"}
+    assert made["credentials"] == shown
+    changed = await api.patch(f"/v1/sources/{made['id']}", {"credentials": shown | {"id_field": None}})
+    assert changed.json["credentials"] == {"secret": "…", "header": "X-Sig"}
+    body = b'{"type": "order.paid"}'
+    assert (await tell(api, made, body, {"x-sig": hexed(body)})).status == 200
+
+
 async def test_slack_gets_its_challenge_and_no_words(api: Client) -> None:
     source = await make(api, "slack", signing_secret="s3cret")
 

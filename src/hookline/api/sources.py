@@ -26,7 +26,7 @@ TAGS = ["Sources"]
 
 class SourceShown(Struct, frozen=True, kw_only=True):
     """``url`` is for the provider; ``refused`` counts the calls that it did not sign. ``credentials`` says
-    which are set, not what they are."""
+    which are set, not what they are; settings among them are shown."""
 
     id: str
     name: str
@@ -81,7 +81,10 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             name=source.name,
             kind=source.kind,
             url=f"{base}/in/{source.id}{key}",
-            credentials=dict.fromkeys(source.credentials, HIDDEN),
+            credentials={
+                name: text if name in BY_NAME[source.kind].shown else HIDDEN
+                for name, text in source.credentials.items()
+            },
             refused=source.refused,
             created_at=format_time(source.created_at),
         )

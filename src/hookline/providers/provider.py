@@ -45,8 +45,9 @@ class Provider(Struct, frozen=True, kw_only=True):
     """One kind of source.
 
     ``credentials`` are what is needed to verify calls, by name, each with its meaning in words for the user;
-    those named in ``optional`` may be left out. ``late``: the provider shows them only once it has the
-    source's address, so a source is made without, and refuses calls until it has them.
+    those named in ``optional`` may be left out; those in ``shown`` are settings, and no secrets.
+    ``late``: the provider shows them only once it has the source's address, so a source is made without, and
+    refuses calls until it has them.
     ``challenge`` is the ``WWW-Authenticate`` of a 401 (RFC 9110, 11.6.1), "" where calls are signed.
     ``secret`` names the credential that is part of the address itself (``?key=…``), made here where none is given.
 
@@ -63,6 +64,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     verify: Verify
     parse: Parse
     optional: frozenset[str] = frozenset()
+    shown: frozenset[str] = frozenset()
     late: bool = False
     challenge: str = ""
     secret: str = ""

@@ -136,6 +136,8 @@ def test_a_prefix_that_is_not_there() -> None:
         ({"type": "a", "type_field": "b"}, "not both"),
         ({"type_header": "a", "type_field": "b"}, "not both"),
         ({"id_header": "a", "id_field": "b"}, "not both"),
+        ({"repeats": "sometimes"}, "drop or keep"),
+        ({"repeats": "keep", "id_field": "b"}, "give it, or repeats"),
     ],
 )
 def test_settings_that_cannot_be(settings: dict[str, str], words: str) -> None:
@@ -164,6 +166,12 @@ def test_a_call_is_its_own_id_where_it_has_none() -> None:
     assert first == again != later  # a replay is a duplicate; the same again later is not
     assert parse({}).id == parse({}).id != parse({}, b"{}").id
     assert parse({"id_field": "nothing"}).id == parse({}).id
+
+
+def test_equal_calls_can_be_meant() -> None:
+    keep = {**BASE, "repeats": "keep"}
+    first, later = (PROVIDER.parse(Incoming({}, BODY, now=NOW + n), keep)[0].id for n in (0.25, 0.5))
+    assert first != later
 
 
 def test_a_form_is_an_object() -> None:

@@ -35,12 +35,16 @@ def media_type(call: Incoming) -> str:
     return call.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def is_form(call: Incoming) -> bool:
+    """Whether the body is a form; JSON is none, though programs such as curl say so of any body."""
+    return media_type(call) == FORM and call.body.lstrip()[:1] not in (b"{", b"[")
+
+
 def read(call: Incoming) -> Body:
     """The body of a call, JSON or a form; ValueError, in words, for another."""
-    media = media_type(call)
-    if media.startswith("multipart/"):
+    if media_type(call).startswith("multipart/"):
         raise ValueError(f"send JSON, or a form as {FORM}")
-    if media == FORM and call.body.lstrip()[:1] not in (b"{", b"["):  # programs say so of any body
+    if is_form(call):
         found: dict[str, Any] = {}
         for name, text in fields.form_pairs(call.body):
             if name in found:

@@ -26,7 +26,7 @@ def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
     name = call.headers.get("x-github-event")
     if not name:
         raise ValueError("the header X-GitHub-Event is missing")
-    if events.media_type(call) == events.FORM:
+    if events.is_form(call):
         sent = fields.form(call.body).get("payload")
         if sent is None:
             raise ValueError("the form has no `payload`")

@@ -17,7 +17,8 @@ SETTINGS: Mapping[str, str] = {
     "type_header": "the header that has the type of an event",
     "type_field": "the path to the type in the body; without, `type` or `event`",
     "id_header": "the header that has the id of an event",
-    "id_field": "the path to the id in the body; without an id, a call that is the same as an earlier one is a repeat",
+    "id_field": "the path to the id in the body",
+    "repeats": "drop (without) or keep: what to do with a call without an id that is the same as an earlier one",
     "subject_field": "the path in the body to whom or what an event is about, such as an address",
 }
 
@@ -29,6 +30,10 @@ def check(credentials: Credentials) -> None:
             raise ValueError(f"give {one} or {other}, not both")
     if "id_header" in credentials and "id_field" in credentials:
         raise ValueError("give id_header or id_field, not both")
+    if credentials.get("repeats", "drop") not in ("drop", "keep"):
+        raise ValueError("repeats is drop or keep")
+    if credentials.get("repeats") == "keep" and credentials.keys() & {"id_header", "id_field"}:
+        raise ValueError("an id tells repeats apart: give it, or repeats")
     name = credentials.get("type")
     if name is not None and (is_reserved(name) or events.free("", name) != name):
         raise ValueError(
@@ -50,6 +55,8 @@ def event(kind: str, call: Incoming, credentials: Credentials, *parts: str) -> P
         id = call.headers.get(credentials["id_header"].lower())
     else:
         id = events.first(body.value, credentials["id_field"]) if "id_field" in credentials else None
+    if credentials.get("repeats") == "keep":
+        parts += (repr(call.now),)
     subject = (
         events.first(body.value, credentials["subject_field"]) if "subject_field" in credentials else None
     )

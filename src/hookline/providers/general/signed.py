@@ -22,6 +22,10 @@ ALGORITHMS = ("sha256", "sha1", "sha512")
 ENCODINGS = ("hex", "base64")
 PLACES = ("body", "timestamp", "id", "url")
 MILLISECONDS = 100_000_000_000  # a time in seconds is smaller until the year 5138
+SETTINGS = frozenset(
+    {"algorithm", "encoding", "prefix", "timestamp_header", "timestamp_prefix", "template", "tolerance"}
+    | naming.SETTINGS.keys()
+)
 _PLACE = re.compile(r"\{(\w*)\}")
 _APART = re.compile(r"[,;\s]+")
 
@@ -135,10 +139,8 @@ PROVIDER = Provider(
         "tolerance": "how old a call may be: 5m (without), at most 14d",
         **naming.SETTINGS,
     },
-    optional=frozenset(
-        {"algorithm", "encoding", "prefix", "timestamp_header", "timestamp_prefix", "template", "tolerance"}
-        | naming.SETTINGS.keys()
-    ),
+    optional=SETTINGS,
+    shown=SETTINGS | {"header"},
     check=check,
     verify=verify,
     parse=parse,

@@ -41,7 +41,7 @@ def answer(call: Incoming, credentials: Credentials) -> Reply | None:
 def _read(call: Incoming) -> events.Body:
     body = events.read(call)
     sent = events.at(body.value, "payload")
-    if events.media_type(call) == events.FORM and isinstance(sent, str):
+    if events.is_form(call) and isinstance(sent, str):
         return events.read_json(sent.encode())
     return body
 

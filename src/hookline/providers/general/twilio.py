@@ -71,7 +71,7 @@ def _signature(token: str, signed: str) -> str:
 
 
 def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
-    if events.media_type(call) == events.FORM:
+    if events.is_form(call):
         return [_of_form(events.read(call))]
     return [_of_stream(raw, event) for raw, event in fields.split(call.body)]
 

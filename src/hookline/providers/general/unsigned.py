@@ -39,6 +39,7 @@ PROVIDER = Provider(
         **naming.SETTINGS,
     },
     optional=frozenset(naming.SETTINGS),
+    shown=frozenset(naming.SETTINGS),
     secret="key",  # noqa: S106 - its name
     check=check,
     verify=verify,
