@@ -29,7 +29,6 @@ from hookline.services import Services
 from hookline.settings import Settings, secret_key
 from hookline.storage import derive, open_storage
 
-GRACE_SECONDS = 10.0
 # A lane takes 32 at most: hundreds of hooks may hang at once before one takes a connection from another.
 MOST_CONNECTIONS = 16_000
 
@@ -74,9 +73,10 @@ class App:
     async def _take(self, raw: bytes, to: list[str]) -> None:
         await self._desk.receive(raw, to)
 
-    async def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """Finish what is under way within ``grace`` seconds and close everything."""
+    async def stop(self) -> None:
+        """Finish what is under way within the grace that is set, and close everything."""
         services = self.services
+        grace = services.settings.grace_seconds
         if self._inbox is not None:
             await self._inbox.close(grace)
         # The heart goes on, lest others take over what is finished now; and a claim is not cut off, lest nobody

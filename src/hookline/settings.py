@@ -20,7 +20,7 @@ _DOMAIN = re.compile(
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Where things are. Empty text means "not set".
+    """Where things are, and how long an end may take. Empty text means "not set".
 
     home            data folder: the SQLite file and the secret key
     listen          host:port of the HTTP server
@@ -31,6 +31,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     secret_key      64 hexadecimal digits, or empty for a file in the home
     bounce_domain   domain whose mail comes back to us: return paths and unsubscribe addresses are in it
     mail_listen     host:port of the SMTP server that takes that mail
+    grace           seconds that SIGTERM gives to what is under way
     """
 
     home: str = ".hookline"
@@ -42,6 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     secret_key: str = ""
     bounce_domain: str = ""
     mail_listen: str = ""
+    grace: str = "10"
 
     @property
     def address(self) -> tuple[str, int]:
@@ -52,6 +54,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     def mail_address(self) -> tuple[str, int] | None:
         """Host and port to listen on for mail, if at all."""
         return _host_and_port(self.mail_listen) if self.mail_listen else None
+
+    @property
+    def grace_seconds(self) -> int:
+        return int(self.grace)
 
     @property
     def base_url(self) -> str:
@@ -116,6 +122,8 @@ def _check(settings: Settings) -> None:
             raise ValueError(
                 f"HOOKLINE_PUBLIC_URL is an http(s) address such as https://mail.example, not {settings.public_url!r}"
             )
+    if not (settings.grace.isascii() and settings.grace.isdigit() and len(settings.grace) < 6):
+        raise ValueError(f"HOOKLINE_GRACE is a number of seconds, such as 10, not {settings.grace!r}")
     if settings.database and not settings.database.startswith(("postgresql://", "postgres://")):
         raise ValueError(
             "HOOKLINE_DATABASE is postgresql://user:password@host/name; leave it empty for SQLite in the home"

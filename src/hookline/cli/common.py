@@ -38,6 +38,7 @@ HELP = {
     "allow_targets": "CIDRs, comma-separated, that hooks may reach although they are not public.",
     "bounce_domain": "Domain whose mail comes back to us: bounces, complaints, unsubscribing by mail.",
     "mail_listen": "host:port of the SMTP server that takes that mail.",
+    "grace": "Seconds that SIGTERM gives to what is under way; 10.",
     "secret_key": "64 hexadecimal digits; without it, a file in the data folder.",
 }
 # Where the data is and how it is sealed: what every command that works on it has to know.

@@ -45,7 +45,9 @@ async def serve(
             await app.start()
         serving.spare_collector()
         asgi = development.DevFront(app, box) if dev else cast("Asgi", app.asgi)
-        await stack.enter_async_context(serving.serving(asgi, listener, app.asgi.publisher.reply))
+        await stack.enter_async_context(
+            serving.serving(asgi, listener, app.asgi.publisher.reply, settings.grace_seconds)
+        )
         if dev:
             await development.introduce(app, box is not None)
         else:

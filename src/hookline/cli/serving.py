@@ -26,7 +26,6 @@ from hookline.cli.door import Door, Reply
 from hookline.settings import Settings
 
 BACKLOG = 2048
-GRACE_SECONDS = 10
 OPEN_FILES = 65_536
 
 
@@ -39,8 +38,11 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(asgi: Asgi, listener: socket.socket, reply: Reply | None = None) -> AsyncIterator[None]:
-    """Answer HTTP on a listening socket for as long as the block lasts; requests under way are finished.
+async def serving(
+    asgi: Asgi, listener: socket.socket, reply: Reply | None = None, grace: int = 10
+) -> AsyncIterator[None]:
+    """Answer HTTP on a listening socket for as long as the block lasts; requests under way have ``grace`` seconds
+    to be finished.
 
     ``reply`` answers publishers, past the server (see ``door``); ``asgi`` does where there is none.
     """
@@ -53,7 +55,7 @@ async def serving(asgi: Asgi, listener: socket.socket, reply: Reply | None = Non
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=grace,
     )
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

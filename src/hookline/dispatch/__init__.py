@@ -34,6 +34,7 @@ HANDS: dict[Kind, int] = {"email": MAIL_HANDS, "contact": 1}
 POLL = SECOND
 LOOK = SECOND // 2  # for the dead
 LOOK_THOROUGHLY_EVERY = 10  # looks: for what a dead process has left that nobody saw dying, and for strays
+LAST_WORDS_SECONDS = 3.0
 # What says "not now" to everybody, and not only to this delivery.
 STATUS_TO_PAUSE = frozenset({429, 503})
 CRASHED = "the process stopped while it held this delivery; whether it was done is not known"
@@ -234,9 +235,10 @@ class Dispatcher:
             settling.cancel()
         await asyncio.gather(*self._settling, return_exceptions=True)
         try:
-            await self._storage.deliveries.hand_back(self._lanes.unbegun(), self._clock.now())
-            await self._storage.deliveries.retire(self.epoch)
-        except StorageUnavailable as error:
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await self._storage.deliveries.hand_back(self._lanes.unbegun(), self._clock.now())
+                await self._storage.deliveries.retire(self.epoch)
+        except (StorageUnavailable, TimeoutError) as error:
             log.warning("storage away at the end; another process takes over", error=str(error))
 
     # --- one delivery

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -18,6 +19,7 @@ Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 )
 Isolation = Literal["read_committed", "repeatable_read"]
+CLOSE_SECONDS = 2.0
 TYPES = {"t": "text", "i": "bigint", "b": "bytea"}
 AWAY = (
     OSError,
@@ -105,6 +107,28 @@ async def _drive(connection: Connection, plan: Plan[T]) -> T:
         return value
 
 
+@asynccontextmanager
+async def _transaction(
+    connection: Connection, isolation: Isolation, *, readonly: bool
+) -> AsyncIterator[None]:
+    """A transaction. A connection that does not answer in time, or whose answer nobody waits for any more, is given
+    up: asyncpg would ask a server that stands still to undo what it does, and wait for that."""
+    transaction = connection.transaction(isolation=isolation, readonly=readonly)
+    try:
+        await transaction.start()
+        try:
+            yield
+        except (TimeoutError, asyncio.CancelledError):
+            raise
+        except BaseException:
+            await transaction.rollback()
+            raise
+        await transaction.commit()
+    except (TimeoutError, asyncio.CancelledError):
+        connection.terminate()
+        raise
+
+
 class PostgresDatabase:
     """A PostgreSQL database, by its URL; connections are made when they are needed and pooled."""
 
@@ -144,7 +168,7 @@ class PostgresDatabase:
                 pool = self._vital
             async with (
                 pool.acquire(timeout=5) as connection,
-                connection.transaction(isolation=isolation, readonly=readonly),
+                _transaction(connection, isolation, readonly=readonly),
             ):
                 return await _drive(connection, plan())
         except AWAY as error:
@@ -156,4 +180,8 @@ class PostgresDatabase:
     async def close(self) -> None:
         for pool in (self._pool, self._vital):
             if pool is not None:
-                await pool.close()
+                try:
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await pool.close()
+                except AWAY:  # a server that stands still does not even say good-bye
+                    pool.terminate()
