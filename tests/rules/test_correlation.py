@@ -43,7 +43,7 @@ def test_a_relay_is_known_by_its_host(host: str, relay: str) -> None:
 def test_a_relay_behind_another_name_is_named() -> None:
     assert relay_of("127.0.0.1", "postal") == "postal"
     assert relay_of("in-v3.mailjet.com", "sendgrid") == "sendgrid"
-    with pytest.raises(ValueError, match=r"unknown provider 'pigeon'; there are mailjet, "):
+    with pytest.raises(ValueError, match=r"an unknown provider 'pigeon'; there are mailjet, "):
         relay_of("smtp.example.com", "pigeon")
 
 

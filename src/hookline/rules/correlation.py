@@ -42,7 +42,9 @@ def relay_of(host: str, named: str = "") -> str:
     """
     if named:
         if named not in RELAYS:
-            raise ValueError(f"unknown provider {named[:50]!r}; there are {', '.join(RELAYS)}")
+            raise ValueError(
+                f"the SMTP URL names an unknown provider {named[:50]!r}; there are {', '.join(RELAYS)}"
+            )
         return named
     host = host.lower().rstrip(".")
     if host.startswith(_AMAZON) and host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
