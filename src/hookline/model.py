@@ -417,6 +417,10 @@ class CampaignInput(Strict, frozen=True, kw_only=True):
     text: str | None = None
     reply_to: str | None = None
     track: Track = msgspec.field(default_factory=Track)
+    send_at: str | None = None
+
+
+CampaignState = Literal["draft", "scheduled", "sending", "paused", "sent", "cancelled"]
 
 
 class Segment(Struct, frozen=True, kw_only=True):
@@ -434,15 +438,17 @@ class Segment(Struct, frozen=True, kw_only=True):
 class Campaign(Struct, frozen=True, kw_only=True):
     """``cursor`` is the sequence of the last list member that has a delivery; -1 when all have one.
 
-    ``list`` is "" for a campaign to a segment of all contacts.
+    ``list`` is "" for a campaign to a segment of all contacts. ``send_at`` is when it is to begin. One that is
+    cancelled is ``finished_at`` once nothing of it is left to do.
     """
 
     tenant: str
     id: str
     spec: CampaignInput
     list: str
-    state: Literal["draft", "sending", "sent"]
+    state: CampaignState
     created_at: int
+    send_at: int | None = None
     started_at: int | None = None
     finished_at: int | None = None
     segment: str | None = None

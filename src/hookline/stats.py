@@ -10,6 +10,7 @@ from hookline.storage import Storage
 DEFINITIONS = {
     "recipients": "contacts that the campaign is for, so far",
     "waiting": "recipients whose mail is still to be sent, or to be tried again",
+    "cancelled": "recipients whose mail was not sent, because the campaign was cancelled",
     "attempted": "messages that were tried",
     "sent": "messages that the server that we hand mail to has taken",
     "pending": "messages that were put off by the other server and not yet delivered or bounced",

@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from hookline.api import (
+    campaign_life,
     campaigns,
     connections,
     contacts,
@@ -53,6 +54,7 @@ class Resource(Protocol):
 
 RESOURCES: tuple[Resource, ...] = (
     events, hooks, deliveries, replays, imports, exports, erasures, contacts, lists, segments, suppressions, campaigns,
+    campaign_life,
     connections, sources, receiving, inbound, keys, tracking, mailjet, health, docs,
 )  # fmt: skip
 

@@ -31,7 +31,7 @@ LATER_IN_HOOK = frozenset(
 )  # fmt: skip
 LATER: Mapping[Any, frozenset[str]] = {
     HookInput: LATER_IN_HOOK,
-    CampaignInput: frozenset({"/send_at", "/template"}),
+    CampaignInput: frozenset({"/template"}),
     ConnectionInput: frozenset({"/kind=slack", "/kind=smtp", "/kind=http"}),
 }
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 from msgspec import Struct
 
-from hookline.model import Campaign, Message
+from hookline.model import Campaign, CampaignState, Message
 from hookline.rules import counting
 from hookline.rules.times import format_time
 
@@ -25,7 +23,8 @@ class CampaignShown(Struct, frozen=True, kw_only=True):
     html: str | None
     text: str | None
     track: dict[str, bool]
-    state: Literal["draft", "sending", "sent"]
+    state: CampaignState
+    send_at: str | None
     created_at: str
     started_at: str | None
     finished_at: str | None
@@ -36,6 +35,7 @@ class Stats(Struct, frozen=True, kw_only=True):
 
     recipients: int
     waiting: int
+    cancelled: int
     attempted: int
     sent: int
     pending: int
@@ -106,6 +106,7 @@ def shown(campaign: Campaign) -> CampaignShown:
         text=spec.text,
         track={"opens": spec.track.opens, "clicks": spec.track.clicks},
         state=campaign.state,
+        send_at=None if campaign.send_at is None else format_time(campaign.send_at),
         created_at=format_time(campaign.created_at),
         started_at=None if campaign.started_at is None else format_time(campaign.started_at),
         finished_at=None if campaign.finished_at is None else format_time(campaign.finished_at),

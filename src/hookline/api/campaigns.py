@@ -25,20 +25,16 @@ from hookline.model import (
     Contact,
     Delivery,
     Key,
-    Strict,
     Track,
 )
 from hookline.rules.addresses import normalise, parse_address
 from hookline.rules.ids import is_id, new_id
 from hookline.rules.merging import merge_patch
+from hookline.rules.times import parse_time
 from hookline.services import Services
 from hookline.stats import DEFINITIONS, campaign_figures
 
 TAGS = ["Campaigns"]
-
-
-class TestInput(Strict, frozen=True, kw_only=True):
-    to: str
 
 
 class TestOutcome(Struct, frozen=True, kw_only=True):
@@ -102,18 +98,20 @@ class Campaigns:
             )
         return mailer
 
-    async def send(self, campaign: Campaign) -> None:
-        """ApiError 409 for a campaign that cannot be sent now."""
+    async def send(self, campaign: Campaign, at: int | None) -> None:
+        """Now, or at that time. ApiError 409 for a campaign that cannot be sent."""
         draft_only(campaign)
         self.mailer()
-        if not await self._storage.contacts.after(campaign.tenant, 0, 1, in_list=campaign.list or None):
+        later = at is not None and at > self._services.clock.now()
+        in_list = campaign.list or None
+        if not later and not await self._storage.contacts.after(campaign.tenant, 0, 1, in_list=in_list):
             nobody = (
                 f"the list {campaign.list} has no subscribed members"
                 if campaign.list
                 else "there are no contacts"
             )
             raise ApiError(409, nobody)
-        if not await self._services.campaigns.start(campaign):
+        if not await self._services.campaigns.start(campaign, at):
             raise ApiError(409, "the campaign is no draft any more")
 
     async def test(self, campaign: Campaign, to: str) -> TestOutcome:
@@ -166,10 +164,21 @@ class Campaigns:
         )
 
 
+def send_at(text: str | None) -> int | None:
+    """ApiError 422 for what is no time."""
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise invalid("/send_at", str(error)) from None
+
+
 def draft_only(campaign: Campaign) -> None:
     """ApiError 409 unless the campaign is still a draft."""
     if campaign.state != "draft":
-        raise ApiError(409, f"the campaign is no draft any more: it is {campaign.state}")
+        way_out = "; cancel it to have a draft again" if campaign.state == "scheduled" else ""
+        raise ApiError(409, f"the campaign is no draft any more: it is {campaign.state}{way_out}")
 
 
 def _bits(wanted: dict[str, bool | None]) -> tuple[int, int]:
@@ -181,7 +190,7 @@ def _bits(wanted: dict[str, bool | None]) -> tuple[int, int]:
 
 def routes(services: Services) -> list[HTTPRouteHandler]:
     book = Campaigns(services)
-    return [*_writing(services, book), *_sending(book), *_following(services, book)]
+    return [*_writing(services, book), *_following(services, book)]
 
 
 def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
@@ -199,6 +208,7 @@ def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
             segment=segment,
             state="draft",
             created_at=clock.now(),
+            send_at=send_at(data.send_at),
         )
         return shown(await campaigns.put(draft))
 
@@ -217,44 +227,20 @@ def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
     async def change(
         key: Caller, campaign_id: FromPath[str], data: JSONBody[dict[str, Any]]
     ) -> CampaignShown:
-        """A merge patch (RFC 7396) of what made it; 409 once it is being sent."""
+        """A merge patch (RFC 7396) of what made it; 409 once it is scheduled or being sent."""
         stored = await book.find(key, campaign_id)
         merged = merge_patch(msgspec.to_builtins(stored.spec), data)
         spec = convert(merged, CampaignInput)
         list_id, segment = await book.check(key, spec)
-        await campaigns.put(msgspec.structs.replace(stored, spec=spec, list=list_id, segment=segment))
+        draft = msgspec.structs.replace(
+            stored, spec=spec, list=list_id, segment=segment, send_at=send_at(spec.send_at)
+        )
+        await campaigns.put(draft)
         kept = await book.find(key, campaign_id)
         draft_only(kept)  # what is no draft has stayed as it was
         return shown(kept)
 
     return [create, index, one, change]
-
-
-def _sending(book: Campaigns) -> list[HTTPRouteHandler]:
-    @post(
-        "/v1/campaigns/{campaign_id:str}/send",
-        status_code=202,
-        tags=TAGS,
-        operation_id="sendCampaign",
-        summary="Send a campaign",
-    )
-    async def send(key: Caller, campaign_id: FromPath[str]) -> CampaignShown:
-        """Every subscribed member of the list gets it once. 409 names what is missing."""
-        await book.send(await book.find(key, campaign_id))
-        return shown(await book.find(key, campaign_id))
-
-    @post(
-        "/v1/campaigns/{campaign_id:str}/test",
-        status_code=200,
-        tags=TAGS,
-        operation_id="testCampaign",
-        summary="Send one test mail",
-    )
-    async def test(key: Caller, campaign_id: FromPath[str], data: JSONBody[TestInput]) -> TestOutcome:
-        """Now, to one address, as that contact would get it; untracked and not counted."""
-        return await book.test(await book.find(key, campaign_id), data.to)
-
-    return [send, test]
 
 
 def _following(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from litestar import get, post
@@ -31,8 +33,9 @@ Standing = Annotated[State | None, QueryParameter(name="state", description="How
 
 
 class DeliveryShown(Struct, kw_only=True):
-    """``next_attempt_at`` is ``null`` where none is to come, or one is under way. ``size`` is how many events a
-    batch has, of which ``event`` is the first; ``null`` for what is no batch."""
+    """``waits_for`` says why what is due does not begin. ``next_attempt_at`` is ``null`` where none is to come, or one
+    is under way. ``size`` is how many events a batch has, of which ``event`` is the first; ``null`` for what is no
+    batch."""
 
     id: str
     kind: Kind
@@ -45,6 +48,7 @@ class DeliveryShown(Struct, kw_only=True):
     size: int | None
     attempt_count: int
     next_attempt_at: str | None
+    waits_for: str | None
     error: AttemptError | None
     created_at: str
     updated_at: str
@@ -72,7 +76,11 @@ class DeliveryTold(DeliveryShown, kw_only=True):
     attempts: list[AttemptShown]
 
 
-def _fields(delivery: Delivery) -> dict[str, Any]:
+RESTS = {"paused": "its campaign is paused", "cancelled": "its campaign is cancelled, and so will this be"}
+
+
+def _fields(delivery: Delivery, resting: Mapping[str, str]) -> dict[str, Any]:
+    rests = RESTS.get(resting.get(delivery.lane, "")) if delivery.next_at is not None else None
     return {
         "id": delivery.id,
         "kind": delivery.kind,
@@ -84,15 +92,16 @@ def _fields(delivery: Delivery) -> dict[str, Any]:
         "address": delivery.address,
         "size": delivery.size or None,
         "attempt_count": delivery.attempts,
-        "next_attempt_at": None if delivery.next_at is None else format_time(delivery.next_at),
+        "next_attempt_at": None if delivery.next_at is None or rests else format_time(delivery.next_at),
+        "waits_for": rests,
         "error": delivery.error,
         "created_at": format_time(delivery.created_at),
         "updated_at": format_time(delivery.updated_at),
     }
 
 
-def _shown(delivery: Delivery) -> DeliveryShown:
-    return DeliveryShown(**_fields(delivery))
+def _shown(delivery: Delivery, resting: Mapping[str, str] = MappingProxyType({})) -> DeliveryShown:
+    return DeliveryShown(**_fields(delivery, resting))
 
 
 def _attempt(attempt: Attempt) -> AttemptShown:
@@ -108,6 +117,13 @@ def _attempt(attempt: Attempt) -> AttemptShown:
         request=Raw(attempt.request or b"null"),
         response=Raw(attempt.response or b"null"),
     )
+
+
+async def _resting(services: Services, tenant: str, found: Sequence[Delivery]) -> Mapping[str, str]:
+    """The campaigns that keep any of these from being begun."""
+    if any(delivery.next_at is not None and delivery.lane == delivery.campaign for delivery in found):
+        return await services.storage.campaigns.resting(tenant)
+    return {}
 
 
 def routes(services: Services) -> list[HTTPRouteHandler]:
@@ -139,7 +155,8 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             since=moment("since", since, now),
             until=moment("until", until, now),
         )
-        return page_of(found, limit, _shown)
+        resting = await _resting(services, key.tenant, found)
+        return page_of(found, limit, lambda delivery: _shown(delivery, resting))
 
     @get("/v1/deliveries/{delivery_id:str}", tags=TAGS, operation_id="getDelivery", summary="A delivery")
     async def one(key: Caller, delivery_id: FromPath[str]) -> DeliveryTold:
@@ -151,8 +168,9 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         events = [delivery.event] if delivery.event else []
         if delivery.size:
             events = await deliveries.batch(key.tenant, delivery_id)
+        resting = await _resting(services, key.tenant, [delivery])
         return DeliveryTold(
-            **_fields(delivery), events=events, attempts=[_attempt(attempt) for attempt in tries]
+            **_fields(delivery, resting), events=events, attempts=[_attempt(attempt) for attempt in tries]
         )
 
     @post(

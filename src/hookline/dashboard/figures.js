@@ -19,7 +19,14 @@ const COUNTS = [
   { name: "Spam", field: "complained", meaning: "marked as spam", tone: "bad" },
   { name: "Unsubscribed", field: "unsubscribed", meaning: "want no more", tone: "warn" },
 ];
-const STATES = { draft: ["Draft", "plain"], sending: ["Being sent", "warn"], sent: ["Sent", "good"] };
+const STATES = {
+  draft: ["Draft", "plain"],
+  scheduled: ["Scheduled", "plain"],
+  sending: ["Being sent", "warn"],
+  paused: ["Paused", "warn"],
+  sent: ["Sent", "good"],
+  cancelled: ["Cancelled", "warn"],
+};
 const SPEAK_EVERY = 10_000; // a screen reader is told the rates, not each of their steps
 
 export function createFigures() {

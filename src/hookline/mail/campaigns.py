@@ -20,7 +20,8 @@ POLL = 5 * SECOND
 
 
 class CampaignRunner:
-    """Carries campaigns from ``sending`` to ``sent``; it goes on where a stopped process left off.
+    """Carries campaigns from ``scheduled`` to ``sent``, or cancels what is left of them; it goes on where a
+    stopped process left off.
 
     ``accept`` is intake's, ``wake`` the dispatcher's; both are handed over by ``app``.
     """
@@ -33,9 +34,9 @@ class CampaignRunner:
         self.accept: Callable[[str, Sequence[EventDraft]], Awaitable[Any]]
         self.wake: Callable[[], None] = lambda: None
 
-    async def start(self, campaign: Campaign) -> bool:
-        """Begin to send a draft; false when it is none any more."""
-        if not await self._storage.campaigns.start(campaign.tenant, campaign.id, self._clock.now()):
+    async def start(self, campaign: Campaign, at: int | None = None) -> bool:
+        """Begin to send a draft, now or at a later time; false when it is none any more."""
+        if not await self._storage.campaigns.start(campaign.tenant, campaign.id, self._clock.now(), at):
             return False
         self._wake.set()
         return True
@@ -53,17 +54,30 @@ class CampaignRunner:
         """Work until cancelled."""
         await keep_going("campaigns", self._clock, self._wake, self.run_once, POLL)
 
-    async def run_once(self) -> None:
-        """Bring every campaign under way as far as it can go now."""
-        for campaign in await self._storage.campaigns.sending():
-            cursor = campaign.cursor
-            if cursor == 0:
-                await self.accept(campaign.tenant, [_event(campaign, "campaign.started")])
-            while cursor != EVERYONE:
-                cursor = await self._add_chunk(msgspec.structs.replace(campaign, cursor=cursor))
-            await self._finish(campaign)
+    async def run_once(self) -> int | None:
+        """Bring every campaign under way as far as it can go now; when the next scheduled one is to begin."""
+        following = await self._storage.campaigns.start_due(self._clock.now())
+        # A chunk of each in turn, as the database has them: a long list keeps no other waiting, and what was
+        # paused or cancelled meanwhile is seen.
+        while True:
+            more = [await self._advance(campaign) for campaign in await self._storage.campaigns.sending()]
+            if not any(more):
+                return following
 
-    async def _add_chunk(self, campaign: Campaign) -> int:
+    async def _advance(self, campaign: Campaign) -> bool:
+        """One step; whether there is another to take now."""
+        if campaign.state == "cancelled":
+            if await self._storage.campaigns.cancel_some(campaign, self._clock.now(), CHUNK):
+                return True
+        elif campaign.cursor != EVERYONE:
+            if campaign.cursor == 0:
+                await self.accept(campaign.tenant, [_event(campaign, "campaign.started")])
+            await self._add_chunk(campaign)
+            return True
+        await self._finish(campaign)
+        return False
+
+    async def _add_chunk(self, campaign: Campaign) -> None:
         members = await self._storage.contacts.after(
             campaign.tenant, campaign.cursor, CHUNK, in_list=campaign.list or None
         )
@@ -74,7 +88,6 @@ class CampaignRunner:
         deliveries = [_delivery(campaign, member, now) for member in members if member.email]
         if await self._storage.campaigns.add_recipients(campaign, deliveries, cursor):
             self.wake()
-        return cursor
 
     async def _finish(self, campaign: Campaign) -> None:
         if await self._storage.campaigns.is_over(campaign.tenant, campaign.id):
@@ -107,6 +120,11 @@ def _event(campaign: Campaign, kind: str) -> EventDraft:
         source_id=f"{campaign.id}/{kind}",
         subject=campaign.id,
         data=msgspec.json.encode(
-            {"campaign": campaign.id, "name": campaign.spec.name, "list": campaign.list or None}
+            {
+                "campaign": campaign.id,
+                "name": campaign.spec.name,
+                "list": campaign.list or None,
+                "cancelled": campaign.state == "cancelled",
+            }
         ),
     )

@@ -11,7 +11,7 @@ OPENED, OPENED_MACHINE, CLICKED, COMPLAINED, UNSUBSCRIBED, DELIVERED = 64, 128, 
 
 COUNTERS = (
     "attempted", "sent", "pending", "opened", "opened_total", "opened_machine", "clicked", "clicked_total",
-    "bounced", "bounced_hard", "blocked", "complained", "unsubscribed",
+    "bounced", "bounced_hard", "blocked", "complained", "unsubscribed", "cancelled",
 )  # fmt: skip
 
 # Who opens a mail or complains of it has got it, although nobody says "delivered" of one that was delayed.

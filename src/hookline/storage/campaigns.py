@@ -9,13 +9,21 @@ import msgspec
 
 from hookline.model import Campaign, CampaignInput, Delivery, Message
 from hookline.storage.accepting import DELIVERY_COLUMNS, INSERT_RECIPIENTS, delivery_row
-from hookline.storage.plans import Database, Many, Plan, Row, Sql, Wake, one
+from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Row, Sql, Wake, one
 
-COLUMNS = "tenant, id, seq, spec, list, segment, state, cursor, created_at, started_at, finished_at"
+COLUMNS = "tenant, id, seq, spec, list, segment, state, cursor, created_at, send_at, started_at, finished_at"
 FIELDS = COLUMNS.split(", ")
 MESSAGE_COLUMNS = "tenant, id, campaign, hook, contact, address, sent_at, depth, flags"
 MESSAGE_FIELDS = MESSAGE_COLUMNS.split(", ")
 EVERYONE = -1
+# Campaigns of which nothing more is to be taken: lanes that a claim leaves out, however much waits in them.
+RESTING = "SELECT id FROM campaigns WHERE finished_at IS NULL AND state IN ('paused', 'cancelled')"
+_CANCEL = (
+    "UPDATE deliveries SET state = 'cancelled', next_at = NULL, error = 'cancelled', resume_state = NULL,"
+    " resume_at = NULL, updated_at = ? WHERE (tenant, id) IN (SELECT tenant, id FROM deliveries"
+    " WHERE tenant = ? AND campaign = ? AND state IN ('waiting', 'queued', 'sending') AND next_at IS NOT NULL"
+    " AND hook IS NULL LIMIT ? {skip_locked}) RETURNING id"
+)
 
 
 def _to_campaign(row: Row) -> Campaign:
@@ -40,40 +48,129 @@ class Campaigns:
             clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
             seq = campaign.seq or cast("int", clock[0][0])
             yield Sql(
-                f"INSERT INTO campaigns ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                f"INSERT INTO campaigns ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (tenant, id) DO UPDATE SET spec = excluded.spec, list = excluded.list,"
-                " segment = excluded.segment"
+                " segment = excluded.segment, send_at = excluded.send_at"
                 " WHERE campaigns.state = 'draft'",
                 (
                     campaign.tenant, campaign.id, seq, msgspec.json.encode(campaign.spec), campaign.list,
-                    campaign.segment, campaign.state, campaign.cursor, campaign.created_at, None, None,
+                    campaign.segment, campaign.state, campaign.cursor, campaign.created_at, campaign.send_at,
+                    None, None,
                 ),
             )  # fmt: skip
             return msgspec.structs.replace(campaign, seq=seq)
 
         return await self._db.run(plan)
 
-    async def start(self, tenant: str, campaign: str, now: int) -> bool:
-        """Turn a draft into one that is being sent; false when it is no draft."""
+    async def start(self, tenant: str, campaign: str, now: int, at: int | None = None) -> bool:
+        """Turn a draft into one that is being sent, now or from ``at`` on; false when it is no draft."""
+        later = at is not None and at > now
 
         def plan() -> Plan[bool]:
             rows = yield Sql(
-                "UPDATE campaigns SET state = 'sending', started_at = ?"
+                "UPDATE campaigns SET state = ?, started_at = ?, send_at = ?"
                 " WHERE tenant = ? AND id = ? AND state = 'draft' RETURNING id",
-                (now, tenant, campaign),
+                ("scheduled" if later else "sending", None if later else now, at, tenant, campaign),
             )
             yield Wake("campaigns")
             return bool(rows)
 
         return await self._db.run(plan)
 
+    async def start_due(self, now: int) -> int | None:
+        """Start the scheduled campaigns, of all tenants, whose time has come; when the next one's comes."""
+        first = "SELECT MIN(send_at) FROM campaigns WHERE finished_at IS NULL AND state = 'scheduled'"
+
+        def look() -> Plan[int | None]:
+            return cast("int | None", (yield Sql(first))[0][0])
+
+        def plan() -> Plan[int | None]:
+            yield Sql(
+                "UPDATE campaigns SET state = 'sending', started_at = ?"
+                " WHERE finished_at IS NULL AND state = 'scheduled' AND send_at <= ?",
+                (now, now),
+            )
+            return (yield from look())
+
+        following = await self._db.read(look)
+        return following if following is None or following > now else await self._db.run(plan)
+
+    async def pause(self, tenant: str, campaign: str) -> None:
+        """Let nothing more of a campaign begin, on any process, however much of it waits."""
+
+        def plan() -> Plan[None]:
+            yield Sql(
+                "UPDATE campaigns SET state = 'paused' WHERE tenant = ? AND id = ? AND state = 'sending'",
+                (tenant, campaign),
+            )
+
+        await self._db.run(plan)
+
+    async def resume(self, tenant: str, campaign: str) -> None:
+        """Go on with a paused campaign."""
+
+        def plan() -> Plan[None]:
+            yield Sql(
+                "UPDATE campaigns SET state = 'sending' WHERE tenant = ? AND id = ? AND state = 'paused'",
+                (tenant, campaign),
+            )
+            yield Wake("campaigns")
+            yield Wake("dispatch")
+
+        await self._db.run(plan)
+
+    async def cancel(self, tenant: str, campaign: str) -> None:
+        """End a campaign for good; one that has not begun becomes a draft again."""
+
+        def plan() -> Plan[None]:
+            yield Sql(
+                "UPDATE campaigns SET state = CASE WHEN state = 'scheduled' THEN 'draft' ELSE 'cancelled' END"
+                " WHERE tenant = ? AND id = ? AND state IN ('scheduled', 'sending', 'paused')",
+                (tenant, campaign),
+            )
+            yield Wake("campaigns")
+
+        await self._db.run(plan)
+
+    async def cancel_some(self, campaign: Campaign, now: int, limit: int) -> int:
+        """Cancel so many of a cancelled campaign's pending deliveries, and count them; how many these were."""
+
+        def plan() -> Plan[int]:
+            yield TAKE_CLOCK
+            rows = yield Sql(
+                _CANCEL.format(skip_locked=self._db.skip_locked), (now, campaign.tenant, campaign.id, limit)
+            )
+            if rows:
+                yield Sql(
+                    "INSERT INTO counters (tenant, scope, name, value) VALUES (?, ?, 'cancelled', ?)"
+                    " ON CONFLICT (tenant, scope, name) DO UPDATE SET value = counters.value + excluded.value",
+                    (campaign.tenant, campaign.id, len(rows)),
+                )
+            return len(rows)
+
+        return await self._db.run(plan)
+
+    async def resting(self, tenant: str) -> dict[str, str]:
+        """Campaigns that are paused, or cancelled and not at their end; their state by their id."""
+
+        def plan() -> Plan[dict[str, str]]:
+            rows = yield Sql(
+                "SELECT id, state FROM campaigns WHERE tenant = ? AND finished_at IS NULL"
+                " AND state IN ('paused', 'cancelled')",
+                (tenant,),
+            )
+            return dict(cast("list[tuple[str, str]]", rows))
+
+        return await self._db.read(plan)
+
     async def add_recipients(self, campaign: Campaign, deliveries: Sequence[Delivery], cursor: int) -> int:
         """Store a chunk of a campaign's deliveries and move its cursor, in one commit; how many were new.
 
-        Nothing happens when another process has moved the cursor meanwhile.
+        Nothing happens when another process has moved the cursor meanwhile, or somebody has paused the campaign.
         """
 
         def plan() -> Plan[int]:
+            yield TAKE_CLOCK
             moved = yield Sql(
                 "UPDATE campaigns SET cursor = ? WHERE tenant = ? AND id = ? AND cursor = ?"
                 " AND state = 'sending' RETURNING id",
@@ -93,11 +190,12 @@ class Campaigns:
         return await self._db.run(plan)
 
     async def is_over(self, tenant: str, campaign: str) -> bool:
-        """Whether every recipient has a delivery, and all of these are at an end."""
+        """Whether every recipient who is to have a delivery has one, and all of these are at an end."""
 
         def plan() -> Plan[bool]:
             rows = yield Sql(
-                "SELECT 1 FROM campaigns WHERE tenant = ? AND id = ? AND state = 'sending' AND cursor = ?"
+                "SELECT 1 FROM campaigns WHERE tenant = ? AND id = ?"
+                " AND (state = 'sending' AND cursor = ? OR state = 'cancelled')"
                 " AND NOT EXISTS (SELECT 1 FROM deliveries d"
                 " WHERE d.tenant = campaigns.tenant AND d.campaign = campaigns.id"
                 " AND d.state IN ('waiting', 'queued', 'sending'))",
@@ -112,8 +210,9 @@ class Campaigns:
 
         def plan() -> Plan[None]:
             yield Sql(
-                "UPDATE campaigns SET state = 'sent', finished_at = ?"
-                " WHERE tenant = ? AND id = ? AND state = 'sending'",
+                "UPDATE campaigns SET state = CASE WHEN state = 'sending' THEN 'sent' ELSE state END,"
+                " finished_at = ? WHERE tenant = ? AND id = ? AND state IN ('sending', 'cancelled')"
+                " AND finished_at IS NULL",
                 (now, tenant, campaign),
             )
 
@@ -130,10 +229,13 @@ class Campaigns:
         return await self._db.read(plan)
 
     async def sending(self) -> list[Campaign]:
-        """All campaigns under way, of all tenants."""
+        """All campaigns of which there is something to do, of all tenants: to be sent, or to be cancelled."""
 
         def plan() -> Plan[list[Campaign]]:
-            rows = yield Sql(f"SELECT {COLUMNS} FROM campaigns WHERE state = 'sending' ORDER BY seq")
+            rows = yield Sql(
+                f"SELECT {COLUMNS} FROM campaigns WHERE finished_at IS NULL AND state IN ('sending', 'cancelled')"
+                " ORDER BY seq"
+            )
             return [_to_campaign(row) for row in rows]
 
         return await self._db.read(plan)

@@ -10,6 +10,7 @@ import msgspec
 from hookline.model import Attempt, ContactChange, Delivery, Event, Kind
 from hookline.rules import lifecycle
 from hookline.storage.accepting import DELIVERY_COLUMNS, insert, names, store_follow_ups
+from hookline.storage.campaigns import RESTING
 from hookline.storage.events import find_events
 from hookline.storage.health import Illness, disable_hook, failing, note_health, recovered
 from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, Wake, all_of, one
@@ -90,11 +91,11 @@ class Deliveries:
                 "WITH RECURSIVE l(lane) AS ("
                 " SELECT (SELECT MIN(lane) FROM deliveries WHERE next_at IS NOT NULL) UNION ALL"
                 " SELECT (SELECT MIN(d.lane) FROM deliveries d WHERE d.next_at IS NOT NULL AND d.lane > l.lane)"
-                " FROM l WHERE l.lane IS NOT NULL)"
+                f" FROM l WHERE l.lane IS NOT NULL), r(id) AS ({RESTING})"
                 " SELECT l.lane, (SELECT MIN(d.next_at) FROM deliveries d"
                 " WHERE d.lane = l.lane AND d.next_at IS NOT NULL), (SELECT d.kind FROM deliveries d"
                 " WHERE d.lane = l.lane AND d.next_at IS NOT NULL ORDER BY d.next_at LIMIT 1)"
-                " FROM l WHERE l.lane IS NOT NULL"
+                " FROM l WHERE l.lane IS NOT NULL AND l.lane NOT IN (SELECT id FROM r)"
             )
             return Due(cast("int", version[0][0]), cast("list[tuple[str, int, Kind]]", rows))
 
@@ -108,7 +109,11 @@ class Deliveries:
 
         def plan() -> Plan[Claimed]:
             claimed: list[Delivery] = []
+            mail = any(lane.startswith("cmp_") for lane, _ in wanted)
+            resting = {row[0] for row in (yield Sql(RESTING))} if mail else set()
             for lane, most in wanted:
+                if lane in resting:
+                    continue
                 rows = yield Sql(
                     "UPDATE deliveries SET state = 'sending', owner = ?, next_at = NULL, updated_at = ?"
                     " WHERE (tenant, id) IN (SELECT tenant, id FROM deliveries"

@@ -327,15 +327,16 @@ CREATE TABLE campaigns (
   spec {blob} NOT NULL,
   list TEXT NOT NULL,
   segment TEXT,
-  state TEXT NOT NULL CHECK (state IN ('draft', 'sending', 'sent')),
+  state TEXT NOT NULL CHECK (state IN ('draft', 'scheduled', 'sending', 'paused', 'sent', 'cancelled')),
   -- the sequence of the last member who has a delivery; -1 when every member has one
   cursor BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
+  send_at BIGINT,
   started_at BIGINT,
   finished_at BIGINT,
   PRIMARY KEY (tenant, id)
 );
-CREATE INDEX campaigns_sending ON campaigns (state) WHERE state = 'sending';
+CREATE INDEX campaigns_open ON campaigns (state, send_at) WHERE finished_at IS NULL;
 
 -- One row a mail, made when its delivery is claimed; flags say what has happened to it (rules.counting).
 CREATE TABLE messages (
