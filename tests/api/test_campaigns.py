@@ -80,6 +80,8 @@ async def test_a_draft_shows_what_was_written(api: Client) -> None:
         ({"subject": ""}, "#/subject", ""),
         ({"subject": "x" * 999}, "#/subject", ""),
         ({"subject": "{{ contact.email"}, "#/subject", "line 1"),
+        ({"subject": "Hello\r\nBcc: eve@example.com"}, "#/subject", "one line"),
+        ({"subject": "Hello\nyou"}, "#/subject", "one line"),
         ({"html": None}, "#/html", "html or a text"),
         ({"html": "", "text": ""}, "#/html", "html or a text"),
         ({"html": "<p>\n  {{ contcat.email }}</p>"}, "#/html", "line 2, column 6"),

@@ -121,6 +121,11 @@ WRONG: tuple[tuple[dict[str, Any], str, str], ...] = (
         "nobody",
     ),
     (
+        {"do": {"kind": "email", "to": "a@b.example", "from": "c@d.example", "subject": "a\nb", "text": "b"}},
+        "#/do/subject",
+        "one line",
+    ),
+    (
         {"do": {"kind": "sms", "connection": "con_x", "to": "+43123456789", "text": "a"}},
         "#/do/connection",
         "con_x",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from hookline.app import build
 from hookline.model import HookInput, Retry
@@ -164,3 +165,32 @@ async def test_answers_are_not_kept_or_guessed_at(api: Client) -> None:
     assert reply.headers["cache-control"] == "no-store"
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert not [name for name in reply.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/v1/events", "/v1/hooks", "/health/live"])
+async def test_the_head_of_an_answer_is_that_of_the_whole(api: Client, path: str) -> None:
+    whole, head = await api.get(path), await api.call("HEAD", path)
+    assert (head.status, head.body) == (whole.status, b"")
+    for name in ("content-type", "content-length"):
+        assert head.headers[name] == whole.headers[name]
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_events(api: Client) -> None:
+    reply = await api.call("HEAD", "/v1/events/stream")
+    assert (reply.status, reply.body) == (200, b"")
+    assert (await (await api.with_key("read", "other")).call("HEAD", "/v1/hooks/hook_x")).status == 404
+    assert (await api.call("HEAD", "/v1/hooks", headers={"authorization": None})).status == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/events", "GET, HEAD, OPTIONS, POST"),
+        ("/v1/hooks/hook_x", "DELETE, GET, HEAD, OPTIONS, PATCH"),
+        ("/docs", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_a_path_says_what_it_takes(api: Client, path: str, methods: str) -> None:
+    reply = await api.call("OPTIONS", path)
+    assert (reply.status, reply.headers["allow"], reply.body) == (204, methods, b"")
+    assert (await api.call("OPTIONS", "/v1/nothing")).status == 404

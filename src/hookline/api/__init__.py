@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from litestar import Litestar, Response
 from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import Receive, Scope, Send
+from litestar.types import Message, Receive, Scope, Send
 
 from hookline.api import (
     campaign_life,
@@ -46,6 +46,9 @@ from hookline.services import Services
 from hookline.storage import StorageUnavailable
 
 
+UNHEARD_OF: Literal["TRACE"] = "TRACE"  # a method that nothing here answers
+
+
 class Resource(Protocol):
     """What each module has."""
 
@@ -71,12 +74,50 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._framework(scope, receive, send)
+        elif scope["method"] == "HEAD" and not scope["path"].startswith(
+            "/t/"
+        ):  # there it is no reader's doing
+            await self({**scope, "method": "GET"}, receive, _bodiless(send))
+        elif scope["method"] == "OPTIONS" and not scope["path"].startswith("/in/"):
+            await self._framework({**scope, "method": UNHEARD_OF}, receive, _methods(send))
         elif scope["path"] == "/v1/events" and scope["method"] == "POST":
             await self.publisher(scope, receive, send)
         elif scope["path"] == "/v1/contacts/import":  # read as it comes, of any length
             await self._framework(scope, receive, send)
         else:
             await self._framework(scope, limited(receive, scope["headers"], _most(scope["path"])), send)
+
+
+def _bodiless(send: Send) -> Send:
+    """Sends the head of an answer only (RFC 9110, 9.3.2), and says at once that this was all."""
+
+    async def head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return head
+
+
+def _methods(send: Send) -> Send:
+    """Turns the refusal of a method, which names those that there are, into the answer to OPTIONS (9.3.7).
+
+    The framework's own answer knows those of one handler of a path only.
+    """
+
+    async def options(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 405:
+            allow = dict(message["headers"]).get(b"allow", b"").decode().split(", ")
+            more = ["HEAD"] if "GET" in allow else []
+            told = ", ".join(sorted({*allow, "OPTIONS", *more})).encode()
+            await send({**message, "status": 204, "headers": [(b"allow", told)]})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            refused.append(True)
+        elif not refused:
+            await send(message)
+
+    refused: list[bool] = []
+    return options
 
 
 def _most(path: str) -> int:

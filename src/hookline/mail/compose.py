@@ -146,6 +146,8 @@ def prepare(
     """
     if not html and not text:
         raise FieldError("html", "a mail needs an html or a text")
+    if "\n" in subject or "\r" in subject:
+        raise FieldError("subject", "a subject is one line: it cannot hold a line break")
     known = {*variables, UNSUBSCRIBE}
     subject_template = _compile("subject", subject, known)
     sender = _compile_mailbox("from", from_, known)

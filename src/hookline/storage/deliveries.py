@@ -382,6 +382,7 @@ def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled
     for s in kept:
         if s.change is not None:
             yield from _change_contact(s.delivery.tenant, s.change, s.after.updated_at)
+    yield from give_places_back([s.delivery for s in kept if s.after.state == "cancelled"])
     stored = yield from store_follow_ups([s.follow_ups for s in kept if s.follow_ups is not None])
     if any(s.after.state == "queued" for s in kept):
         yield Wake("dispatch")
@@ -391,6 +392,16 @@ def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled
     illnesses = yield from note_health(healthy, ill if kept is batch else failing(kept))
     lost = frozenset(s.delivery.id for s in batch).difference(s.delivery.id for s in kept)
     return Settled(lost, tuple(stored), illnesses)
+
+
+def give_places_back(cancelled: Sequence[Delivery]) -> Plan[None]:
+    """What was cancelled takes no place under its hook's limit. One that a replay stands for keeps its own."""
+    if cancelled:
+        yield Many(
+            "DELETE FROM limits WHERE (tenant, delivery) IN (SELECT v.tenant, v.delivery FROM {v})",
+            "tenant:t delivery:t",
+            [(delivery.tenant, delivery.id) for delivery in cancelled],
+        )
 
 
 def _change_contact(tenant: str, change: ContactChange, now: int) -> Plan[None]:

@@ -202,6 +202,7 @@ CREATE TABLE limits (
   at BIGINT NOT NULL,
   PRIMARY KEY (tenant, hook, subject, at, delivery)
 );
+CREATE INDEX limits_delivery ON limits (tenant, delivery);
 
 CREATE TABLE contacts (
   tenant TEXT NOT NULL,
