@@ -127,6 +127,61 @@ async def test_the_trace_knows_the_next_attempt(api: Client, receiver: Receiver)
     assert shown["next_attempt_at"] > (await api.get(f"/v1/events/{event}")).json["accepted_at"]
 
 
+async def test_the_trace_says_what_comes_next_in_words(api: Client, receiver: Receiver) -> None:
+    made = await api.hook(receiver.url, name="shop", retry={"schedule": ["1h"]})
+    path, words = f"/v1/hooks/{made['id']}", "it asked for this event; the delivery "
+
+    async def said(event: str) -> str:
+        await api.settled()
+        [one] = (await api.get(f"/v1/events/{event}")).json["trace"]
+        return str(one["detail"])
+
+    receiver.answers = [500, 500]
+    event = await api.publish()
+    before = await said(event)
+    assert before.startswith(words + "waits: the last attempt failed (http_status), the next is at 20")
+    [delivery] = (await api.get("/v1/deliveries")).json["data"]
+    assert before.endswith(delivery["next_attempt_at"])
+    await api.post(f"/v1/deliveries/{delivery['id']}/retry")
+    assert await said(event) == before, "an extra attempt leaves all as it was"
+    await api.patch(path, {"enabled": False})
+    assert (
+        await said(event) == words + "is held while the hook is switched off; switched on, a replay sends it"
+    )
+    missed = await api.publish()
+    assert await said(missed) == "a user switched the hook off"
+    on = (await api.patch(path, {"enabled": True})).json
+    assert "which it is no more; a replay sends it" in await said(event)
+    await api.post("/v1/replays", on["missed"]["replay"])
+    await api.app.services.replayer.run_once()
+    assert await said(event) == words + "succeeded"
+    assert await said(missed) == (
+        "a user switched the hook off; a replay brought it since, and that delivery succeeded"
+    )
+    await api.patch(path, {"retry": {"schedule": []}})
+    receiver.answers = [500]
+    failed = await api.publish()
+    assert await said(failed) == (
+        words + "failed for good after 1 attempt (http_status); a retry or a replay sends it again"
+    )
+    await api.call("DELETE", path)
+    assert await said(failed) == (
+        words + "failed for good after 1 attempt (http_status); a retry or a replay sends it again"
+        "; the hook was deleted since"
+    )
+
+
+async def test_what_a_deleted_hook_owed_was_cancelled(api: Client, receiver: Receiver) -> None:
+    receiver.answers = [500]
+    made = await api.hook(receiver.url)
+    event = await api.publish()
+    await api.settled()
+    await api.call("DELETE", f"/v1/hooks/{made['id']}")
+    [one] = (await api.get(f"/v1/events/{event}")).json["trace"]
+    assert (one["hook_name"], one["verdict"], one["state"]) == (None, "matched", "cancelled")
+    assert one["detail"].endswith("was cancelled; nothing more comes of it; the hook was deleted since")
+
+
 async def test_loops_are_told(api: Client) -> None:
     hook = await api.hook(name="self")
     draft = EventDraft(type="a", source="hookline", data=b"1", cause="dlv_x", cause_hook=hook["id"], depth=1)

@@ -137,9 +137,12 @@ def test_html_that_shows_nothing_has_no_text_part() -> None:
 
 
 def test_a_subject_is_one_line() -> None:
-    found = prepare(subject=" {{ x }}\r\nBcc: {{ x }}\n").render({"x": "a\u2028b\x00\x85c"}, None)
+    found = prepare(subject=" {{ x }} Bcc: {{ x }}").render({"x": "a\u2028b\x00\x85\r\nc"}, None)
     assert found.subject == "a b c Bcc: a b c"
     assert built(found)["Bcc"] is None
+    for literal in ("a\r\nBcc: eve@example.com", "a\nb", "a\r"):
+        with pytest.raises(FieldError, match="subject: a subject is one line"):
+            prepare(subject=literal)
     with pytest.raises(FieldError, match="subject: longer than 998"):
         prepare(subject="{{ x }}").render({"x": "a" * 999}, None)
 

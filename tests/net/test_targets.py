@@ -24,6 +24,8 @@ LOOPBACK = Targets.parse("127.0.0.0/8, ::1")
         ("http://172.31.255.255/", "private"),
         ("http://192.168.1.1/", "private"),
         ("http://169.254.169.254/latest/meta-data/", "link-local"),
+        ("http://168.63.129.16/", "cloud platform"),
+        ("http://[::ffff:168.63.129.16]/", "cloud platform"),
         ("http://100.64.0.1/", "carrier-grade NAT"),
         ("http://100.100.100.200/", "carrier-grade NAT"),
         ("http://0.0.0.0/", "unspecified"),

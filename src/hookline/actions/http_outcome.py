@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -14,7 +15,8 @@ from hookline.rules.times import from_datetime
 
 KEPT_BODY = 16 * 1024
 _encode = msgspec.json.Encoder().encode
-_SECONDS = re.compile(r"\d{1,9}", re.ASCII)
+_SECONDS = re.compile(r"\d+", re.ASCII)
+LONGEST = 10**9  # seconds; what is longer is as long
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -44,17 +46,20 @@ def header(response: Response, name: str) -> str | None:
 
 
 def retry_after(response: Response, now: int) -> int | None:
-    """Microseconds that the receiver asks us to wait (RFC 9110, section 10.2.3: seconds or a date)."""
+    """Microseconds that the receiver asks us to wait (RFC 9110, section 10.2.3: seconds or a date).
+
+    A date is in any of HTTP's three formats, of which one does not say that it is in UTC (5.6.7). What is neither
+    seconds nor a date asks for nothing.
+    """
     text = (header(response, "retry-after") or "").strip()
     if _SECONDS.fullmatch(text):
-        return int(text) * SECOND
+        return (LONGEST if len(text.lstrip("0")) > 9 else int(text[-9:])) * SECOND
     try:
         moment = parsedate_to_datetime(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        return max(0, from_datetime(moment) - now)
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        return None
-    return max(0, from_datetime(moment) - now)
 
 
 def judge(response: Response, now: int) -> Outcome:

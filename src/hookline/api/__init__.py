@@ -45,7 +45,6 @@ from hookline.api.publishing import Publisher
 from hookline.services import Services
 from hookline.storage import StorageUnavailable
 
-
 UNHEARD_OF: Literal["TRACE"] = "TRACE"  # a method that nothing here answers
 
 

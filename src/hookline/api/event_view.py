@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from hookline.model import AttemptError, Delivery, Event, State, VerdictKind
+from hookline.api.hook_view import is_on
+from hookline.model import AttemptError, Delivery, Event, Hook, State, Verdict, VerdictKind
 from hookline.rules.times import format_time
 from hookline.storage import Storage
-
-WORDS: Mapping[State, str] = {
-    "waiting": "it asked for this event; the delivery waits for the time of its next attempt",
-    "queued": "it asked for this event; the delivery is next in its lane",
-    "sending": "it asked for this event; the delivery is under way",
-    "succeeded": "it asked for this event; the delivery succeeded",
-    "failed": "it asked for this event; the delivery failed",
-    "cancelled": "it asked for this event; the delivery was cancelled",
-    "held": "it asked for this event; the delivery is held while the hook is switched off",
-}
 
 PAGE = 250
 
@@ -98,7 +88,7 @@ async def traced(storage: Storage, event: Event) -> EventTraced:
                 hook=verdict.hook,
                 hook_name=hook.spec.name if hook else None,
                 verdict=verdict.verdict,
-                detail=verdict.detail or (WORDS[delivery.state] if delivery else ""),
+                detail=in_words(verdict, delivery, hook),
                 **(_standing(delivery) if delivery else {}),
             )
         )
@@ -116,6 +106,40 @@ async def _newest_deliveries(storage: Storage, event: Event) -> dict[str | None,
         if len(found) < PAGE:
             return newest
         before = found[-1].seq
+
+
+def in_words(verdict: Verdict, delivery: Delivery | None, hook: Hook | None) -> str:
+    """What a hook made of an event, how its delivery stands and why, and what comes next."""
+    said = verdict.detail or "it asked for this event"
+    if delivery is not None and verdict.verdict == "matched":
+        said += f"; the delivery {_state(delivery, hook)}"
+    elif delivery is not None:
+        said += f"; a replay brought it since, and that delivery {_state(delivery, hook)}"
+    return said if hook is not None else f"{said}; the hook was deleted since"
+
+
+def _state(delivery: Delivery, hook: Hook | None) -> str:
+    failed = f"the last attempt failed ({delivery.error})" if delivery.error else ""
+    at = "" if delivery.next_at is None else f" at {format_time(delivery.next_at)}"
+    match delivery.state:
+        case "waiting":
+            return f"waits: {failed or 'its time has not come'}, the next is{at}"
+        case "queued" if delivery.resume_state is not None:
+            return "is next in its lane, for the extra attempt that was asked for"
+        case "queued":
+            return "is next in its lane" + (f"; {failed}" if failed else "")
+        case "sending":
+            return "is under way" + (f"; {failed}" if failed else "")
+        case "succeeded":
+            return "succeeded"
+        case "failed":
+            count = "1 attempt" if delivery.attempts == 1 else f"{delivery.attempts} attempts"
+            return f"failed for good after {count} ({delivery.error}); a retry or a replay sends it again"
+        case "held" if hook is not None and is_on(hook):
+            return "was held when the hook was switched off, which it is no more; a replay sends it"
+        case "held":
+            return "is held while the hook is switched off; switched on, a replay sends it"
+    return "was cancelled; nothing more comes of it"
 
 
 def _standing(delivery: Delivery) -> dict[str, Any]:

@@ -32,6 +32,10 @@ _V4 = tuple(
         ("10.0.0.0/8", "private"),
         ("100.64.0.0/10", "carrier-grade NAT"),
         ("127.0.0.0/8", "loopback"),
+        (
+            "168.63.129.16/32",
+            "cloud platform's own",
+        ),  # Azure's DNS and control plane, behind a public address
         ("169.254.0.0/16", "link-local"),
         ("172.16.0.0/12", "private"),
         ("192.0.0.0/24", "reserved"),

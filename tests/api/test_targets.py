@@ -1,0 +1,52 @@
+"""What hooks may reach, said when they are saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hookline.settings import Settings
+from support.client import Client, client_of
+
+INSIDE = (
+    "127.0.0.1", "127.1", "127.0.0.1.", "2130706433", "017700000001", "0x7f000001", "0x7f.0.0.1", "0", "localhost",
+    "localhost.", "LOCALHOST", "deep.localhost", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254",
+    "168.63.129.16", "100.64.0.1", "0.1.2.3", "255.255.255.255", "224.0.0.1", "240.0.0.1",
+    "[::]", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]",
+    "[2002:7f00:1::]", "[2001:0:7f00:1::]", "[fe80::1]", "[fe80::1%25eth0]", "[fc00::1]", "[ff02::1]",
+    "１２７.０.０.１", "127。0。0。1", "ⓛocalhost", "%6cocalhost", "user:password@shop.example", "shop.example:22",
+    "shop.example:6379", "shop.example:25",
+)  # fmt: skip
+
+
+async def test_none_of_these_is_saved(tmp_path: Path) -> None:
+    async with client_of(Settings(home=str(tmp_path), secret_key="00" * 32)) as api:
+        for host in INSIDE:
+            for kind in ("webhook", "slack"):
+                written = {"on": ["*"], "do": {"kind": kind, "url": f"http://{host}/hooks"}}
+                reply = await api.post("/v1/hooks", written)
+                assert (reply.status, list(reply.faults)) == (422, ["#/do/url"]), host
+        assert (await api.stored())[1] == 0
+        made = await api.hook("https://shop.example/hooks")
+        patched = await api.patch(f"/v1/hooks/{made['id']}", {"do": {"url": "http://10.0.0.1/"}})
+        tried = await api.post(
+            f"/v1/hooks/{made['id']}/test", {"to": "http://169.254.169.254/latest/meta-data/"}
+        )
+        assert (patched.status, list(patched.faults)) == (422, ["#/do/url"])
+        assert (tried.status, list(tried.faults)) == (422, ["#/to"])
+
+
+OURS = (
+    "Host", "webhook-id", "Webhook-Signature", "WEBHOOK-TIMESTAMP", "hookline-delivery", "User-Agent",
+    "Content-Length", "content-type", "Connection", "keep-alive", "Transfer-Encoding", "TE", "Trailer", "Upgrade",
+    "Expect", "Proxy-Authorization", "proxy-connection", ":authority", "x y", "x:", "", "é",
+)  # fmt: skip
+BROKEN = ("a\r\nhost: b", "a\nb", "a\rb", "a\0b", "a\x7fb", "x" * 8193, "é")
+
+
+async def test_a_header_cannot_replace_ours_or_begin_another(api: Client) -> None:
+    for name, value in [*((name, "x") for name in OURS), *(("x-shop", value) for value in BROKEN)]:
+        do = {"kind": "webhook", "url": "https://shop.example/", "headers": {name: value}}
+        reply = await api.post("/v1/hooks", {"on": ["*"], "do": do})
+        assert reply.status == 422, (name, value)
+        assert next(iter(reply.faults)).startswith("#/do/headers"), (name, value)
+    assert (await api.stored())[1] == 0
