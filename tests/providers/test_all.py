@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.providers import BY_NAME, PROVIDERS, Incoming, NotSigned, Provider
@@ -23,6 +23,7 @@ BODIES = st.binary(max_size=200) | (
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+@settings(max_examples=25)  # each module changes its own samples besides
 @given(body=BODIES)
 def test_any_body_is_parsed_or_refused_in_words(provider: Provider, body: bytes) -> None:
     read(provider, body, {"content-type": "application/json"}, dict.fromkeys(provider.credentials, "x"))
