@@ -14,6 +14,8 @@ import structlog
 
 log = structlog.get_logger("hookline")
 
+STEP = 1_000_000_000  # nanoseconds: less than that is a clock that is kept in step
+
 
 class Clock(Protocol):
     def now(self) -> int:
@@ -48,10 +50,32 @@ async def keep_going(
 
 
 class RealClock:
-    """The machine's clock."""
+    """The machine's clock, as long as it does not go back.
+
+    When somebody sets it back, time goes on from where it was, until the next start: nothing that waits for its
+    time waits the difference longer, and nothing ends before it began. A step forward is followed. ``wall`` and
+    ``steady``, which nobody can set, are in nanoseconds.
+    """
+
+    def __init__(
+        self, wall: Callable[[], int] = time.time_ns, steady: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._wall, self._steady = wall, steady
+        self._offset = self._lowest = wall() - steady()
 
     def now(self) -> int:
-        return time.time_ns() // 1000
+        wall = self._wall()  # read first: a pause between the two must not look like a step forward
+        steady = self._steady()
+        offset = wall - steady
+        if offset > self._offset:
+            self._offset = self._lowest = offset
+        elif self._lowest - offset > STEP:
+            self._lowest = offset
+            seconds = round((self._offset - offset) / 1e9)
+            log.warning(
+                "the machine's clock was set back; ours goes on until the next start", seconds=seconds
+            )
+        return (steady + self._offset) // 1000
 
     async def wait(self, event: asyncio.Event, until: int | None) -> None:
         # Waking at least once a minute keeps a stepped clock from stretching a wait.

@@ -47,8 +47,10 @@ KEY = bytes(32)
 class Engine:
     """Everything but the API. ``run`` works off what is due now; time passes by ``clock.advance``."""
 
-    def __init__(self, storage: Any, smtp_url: str = "", resolver: Resolver | None = None) -> None:
-        self.clock = ManualClock(START)
+    def __init__(
+        self, storage: Any, smtp_url: str = "", resolver: Resolver | None = None, start: int = START
+    ) -> None:
+        self.clock = ManualClock(start)
         self.storage = storage
         self.http = HttpClient(Targets.parse("127.0.0.0/8"), resolver=resolver)
         self.smtp = SmtpClient(parse_smtp_url(smtp_url)) if smtp_url else None
@@ -158,9 +160,9 @@ class Engine:
 
 @asynccontextmanager
 async def running(
-    url: str | Path, smtp_url: str = "", resolver: Resolver | None = None
+    url: str | Path, smtp_url: str = "", resolver: Resolver | None = None, start: int = START
 ) -> AsyncIterator[Engine]:
-    engine = Engine(await open_storage(url, KEY), smtp_url, resolver)
+    engine = Engine(await open_storage(url, KEY), smtp_url, resolver, start)
     await engine.dispatcher.start()
     try:
         yield engine

@@ -103,6 +103,8 @@ class Dispatcher:
     async def start(self) -> None:
         """Say that we live. One process owns a SQLite file: what others left open there is ours at once."""
         await self._storage.deliveries.heartbeat(self.epoch, DEAD_AFTER)
+        if count := await self._storage.deliveries.from_the_future(self._clock.now()):
+            log.warning("the clock was set back: deliveries were moved to wait no longer", count=count)
         if not self._shared:
             await self.take_over(-DAY)
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from hookline.model import Attempt, ContactChange, Delivery, Event, Kind
+from hookline.model import MINUTE, Attempt, ContactChange, Delivery, Event, Kind
 from hookline.rules import lifecycle
 from hookline.storage.accepting import DELIVERY_COLUMNS, insert, names, store_follow_ups
 from hookline.storage.campaigns import RESTING
@@ -18,6 +18,7 @@ from hookline.storage.units import ContactMoved, Prepared, Settlement
 
 COLUMNS = names(DELIVERY_COLUMNS)
 FIELDS = COLUMNS.split(", ")
+CLOCKS_DIFFER = MINUTE  # so far the clocks of several machines may be apart without anybody's fault
 PENDING = ("waiting", "queued")
 ATTEMPT_COLUMNS = (
     "tenant:t delivery:t number:i id:t started_at:i finished_at:i outcome:t error:t detail:t status:i "
@@ -171,6 +172,25 @@ class Deliveries:
             return bool(dead)
 
         return await self._db.run(plan, vital=True)
+
+    async def from_the_future(self, now: int) -> int:
+        """Move what waits in a time that has not come, because the clock was set back since: it waits as long
+        from now as it was to wait when it was stored. How many there were."""
+        where = "next_at IS NOT NULL AND updated_at > ?"
+        limit = now + CLOCKS_DIFFER
+
+        def look() -> Plan[bool]:
+            return bool((yield Sql(f"SELECT 1 FROM deliveries WHERE {where} LIMIT 1", (limit,))))
+
+        def move() -> Plan[int]:
+            rows = yield Sql(
+                "UPDATE deliveries SET next_at = next_at - (updated_at - ?),"
+                f" resume_at = resume_at - (updated_at - ?), updated_at = ? WHERE {where} RETURNING id",
+                (now, now, now, limit),
+            )
+            return len(rows)
+
+        return await self._db.run(move) if await self._db.read(look) else 0
 
     async def take_over(self, epoch: str, dead_after: int, limit: int = 500) -> list[Delivery]:
         """Make open deliveries of processes whose heart has not beaten for so long ours, to be settled as crashed."""
