@@ -8,6 +8,12 @@ from support.client import Client
 from support.receiver import Receiver
 
 
+@pytest.fixture
+def api(either_api: Client) -> Client:
+    """Both databases: what is asked here is answered by SQL."""
+    return either_api
+
+
 async def test_a_delivery_with_its_attempts(api: Client, receiver: Receiver) -> None:
     receiver.answers = [500, 204]
     receiver.body = b"sorry"

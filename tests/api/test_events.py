@@ -5,9 +5,17 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import pytest
+
 from hookline.model import EventDraft
 from support.client import Client
 from support.receiver import Receiver
+
+
+@pytest.fixture
+def api(either_api: Client) -> Client:
+    """Both databases: what is asked here is answered by SQL."""
+    return either_api
 
 
 async def types(api: Client, query: str) -> list[str]:

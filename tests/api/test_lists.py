@@ -9,6 +9,12 @@ import pytest
 from support.client import Client
 
 
+@pytest.fixture
+def api(either_api: Client) -> Client:
+    """Both databases: what is asked here is answered by SQL."""
+    return either_api
+
+
 async def test_a_list_is_made_and_counts_its_members(api: Client) -> None:
     made = await api.post("/v1/lists", {"name": " Spring news "})
     assert made.status == 201

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from support.client import Client
 from support.receiver import Receiver
+
+
+@pytest.fixture
+def api(either_api: Client) -> Client:
+    """Both databases: what is asked here is answered by SQL."""
+    return either_api
 
 
 async def failed(api: Client, receiver: Receiver) -> tuple[str, list[str]]:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from hookline.clock import ManualClock
 from hookline.model import DAY
 from support.client import Client
 from support.receiver import Receiver
+
+
+@pytest.fixture
+def api(either_api: Client) -> Client:
+    """Both databases: what is asked here is answered by SQL."""
+    return either_api
 
 
 async def told(api: Client) -> list[str]:
