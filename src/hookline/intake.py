@@ -160,6 +160,8 @@ class Intake:
                 event, campaign=_text(data.get("campaign")), message=_text(data.get("message"))
             )
         verdicts, deliveries, claims = await self._match(config, event, draft, now)
+        if draft.type == "contact.pending":
+            deliveries.append(_confirmation(event, now))
         gathers = {delivery.id: most for delivery in deliveries if (most := _most(config, delivery))}
         return Prepared(
             event=msgspec.structs.replace(event, verdicts=tuple(verdicts)),
@@ -235,6 +237,25 @@ class Intake:
             created_at=now,
             updated_at=now,
         )
+
+
+def _confirmation(event: Event, now: int) -> Delivery:
+    """The mail that asks somebody whether he wants to be on a list; its lane is the list's."""
+    data = _object(event.data)
+    return Delivery(
+        tenant=event.tenant,
+        id=new_id("dlv"),
+        lane=str(data["list"]),
+        kind="email",
+        state="queued",
+        next_at=now,
+        event=event.id,
+        contact=_text(data.get("contact")),
+        address=_text(data.get("email")),
+        depth=event.depth + 1,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def event_of(tenant: str, draft: EventDraft, now: int) -> Event:

@@ -285,6 +285,7 @@ class ContactChange(Struct, frozen=True, kw_only=True):
     attributes: bytes
     tags: tuple[str, ...]
     subscribe: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
 
 
@@ -327,11 +328,22 @@ class Contact(Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
+class DoubleOptIn(Strict, frozen=True, kw_only=True):
+    """How members of a list are asked whether they want to be on it; ``redirect`` is where they go then."""
+
+    from_: str = msgspec.field(name="from")
+    subject: Annotated[str, Meta(min_length=1, max_length=998)] = "Please confirm your subscription"
+    html: str | None = None
+    text: str | None = None
+    redirect: str | None = None
+
+
 class ContactList(Struct, frozen=True, kw_only=True):
     tenant: str
     id: str
     name: str
     created_at: int
+    double_opt_in: DoubleOptIn | None = None
     seq: int = 0
 
 
@@ -344,6 +356,7 @@ class ImportSpec(Struct, frozen=True, kw_only=True):
     types: dict[str, str] = {}
     events: bool = True
     resubscribe: bool = False
+    confirmed: bool = False
     size: int | None = None
 
 

@@ -81,6 +81,8 @@ async def perform(
     """Make one attempt. What is expected to go wrong is an outcome, not an exception."""
     if delivery.campaign is not None and delivery.hook is None:
         return await email.perform_campaign(delivery, tools)
+    if delivery.campaign is None and delivery.hook is None:
+        return await email.perform_confirmation(delivery, tools)
     if hook is None or isinstance(hook, Invalid):
         why = "the hook was deleted" if hook is None else str(hook)
         return Outcome(result="permanent", error="cancelled", detail=why)

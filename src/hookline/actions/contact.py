@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from hookline.actions.facts import Facts
 from hookline.actions.work import CONDITION_VARIABLES, VARIABLES, Invalid, Plan, Work
-from hookline.model import Contact, ContactAction, ContactChange, EventDraft, Outcome
+from hookline.model import Contact, ContactAction, ContactChange, ContactList, EventDraft, Outcome
 from hookline.rules import cel, templates
-from hookline.rules.contacts import MAX_ATTRIBUTES, MAX_NAME, contact_value
+from hookline.rules.contacts import MAX_ATTRIBUTES, MAX_NAME, contact_value, joining
 
 KIND = "contact"
 
@@ -95,15 +95,18 @@ async def _change(work: Work, action: ContactAction, contact: Contact, wanted: d
     stored = cel.to_json(attributes | wanted)
     if len(stored) > MAX_ATTRIBUTES:
         raise ValueError(f"the contact's attributes would be more than {MAX_ATTRIBUTES} bytes of JSON")
-    before = await work.tools.storage.contacts.lists_of(contact.tenant, contact.id)
-    joined = await _lists(work, action.subscribe)
-    left = await _lists(work, action.unsubscribe)
-    joined = tuple(name for name in joined if before.get(name) != "subscribed")
-    left = tuple(name for name in left if before.get(name) == "subscribed")
-    if not (changed or joined or left):
+    before = await work.tools.storage.contacts.memberships(contact.tenant, contact.id)
+    joined, asked = await _joining(work, action.subscribe, before)
+    left = tuple(
+        listed.id
+        for listed in await _lists(work, action.unsubscribe)
+        if before.get(listed.id, ("", 0))[0] in ("subscribed", "pending")
+    )
+    if not (changed or joined or asked or left):
         return Outcome(result="ok", detail="nothing to change")
     events = [_event(work, contact, "contact.updated", {"changed": changed})] if changed else []
     events += [_event(work, contact, "contact.subscribed", {"list": name}) for name in joined]
+    events += [_event(work, contact, "contact.pending", {"list": name}) for name in asked]
     events += [_event(work, contact, "contact.unsubscribed", {"list": name}) for name in left]
     return Outcome(
         result="ok",
@@ -114,20 +117,34 @@ async def _change(work: Work, action: ContactAction, contact: Contact, wanted: d
             attributes=stored,
             tags=tags,
             subscribe=joined,
+            ask=asked,
             unsubscribe=left,
         ),
         follow_ups=tuple(events),
     )
 
 
-async def _lists(work: Work, names: list[str]) -> tuple[str, ...]:
+async def _joining(
+    work: Work, names: list[str], before: Mapping[str, tuple[str, int]]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lists to join, and those that ask first."""
+    found: dict[str | None, list[str]] = {}
+    now = work.tools.clock.now()
+    for listed in await _lists(work, names):
+        status, since = before.get(listed.id, (None, 0))
+        how = joining(listed.double_opt_in is not None, status, since, now, on_purpose=True)
+        found.setdefault(how, []).append(listed.id)
+    return tuple(found.get("join", ())), tuple(found.get("asked", ()))
+
+
+async def _lists(work: Work, names: list[str]) -> list[ContactList]:
     found = []
     for name in names:
         listed = await work.tools.storage.contacts.list_named(work.delivery.tenant, name)
         if listed is None:
             raise ValueError(f"there is no list {name!r}")
-        found.append(listed.id)
-    return tuple(found)
+        found.append(listed)
+    return found
 
 
 def _refused(work: Work, contact: Contact | None, subject: str | None, reason: str) -> Outcome:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from hookline.actions.work import VARIABLES, Invalid, Plan, Tools, Work
-from hookline.mail import compose
+from hookline.mail import compose, confirming
 from hookline.mail.sender import Letter
 from hookline.model import Campaign, Contact, Delivery, EmailAction, Outcome
 from hookline.rules import templates
 from hookline.rules.addresses import normalise, parse_address
 from hookline.rules.contacts import contact_value
 from hookline.rules.times import to_datetime
+from hookline.rules.tokens import ConfirmToken
 
 KIND = "email"
 NO_SERVER = Outcome(
@@ -117,3 +118,31 @@ def campaign_values(campaign: Campaign, contact: Contact, now: int) -> dict[str,
         "campaign": {"id": campaign.id, "name": campaign.spec.name},
         "now": to_datetime(now),
     }
+
+
+async def perform_confirmation(delivery: Delivery, tools: Tools) -> Outcome:
+    """A mail that asks somebody whether he wants to be on the list that the delivery's lane is named by."""
+    if tools.mailer is None:
+        return NO_SERVER
+    contacts, tenant = tools.storage.contacts, delivery.tenant
+    listed = await contacts.list_named(tenant, delivery.lane)
+    contact = await contacts.get(tenant, delivery.contact or "")
+    lists = await contacts.lists_of(tenant, contact.id) if contact else {}
+    if listed is None or listed.double_opt_in is None or contact is None or lists.get(listed.id) != "pending":
+        return Outcome(result="permanent", error="cancelled", detail="there is nothing to confirm any more")
+    if contact.email is None or contact.email != delivery.address:
+        return Outcome(result="permanent", error="cancelled", detail="the contact has another address by now")
+    now = tools.clock.now()
+    token = ConfirmToken(tenant, contact.id, listed.id, contact.email, now + confirming.VALID)
+    try:
+        prepared = confirming.prepare(listed.double_opt_in)
+    except compose.FieldError as error:  # saved by an older Hookline that allowed it
+        return Outcome(result="permanent", error="template", detail=str(error))
+    values = {
+        "contact": contact_value(contact),
+        "list": {"id": listed.id, "name": listed.name},
+        "confirm_url": tools.mailer.confirm_url(token),
+        "now": to_datetime(now),
+    }
+    letter = Letter(prepared=prepared, variables=values, address=contact.email, stream="transactional")
+    return await tools.mailer.send(delivery, letter)

@@ -15,6 +15,7 @@ from litestar.types import Message, Receive, Scope, Send
 from hookline.api import (
     campaign_life,
     campaigns,
+    confirming,
     connections,
     contacts,
     deliveries,
@@ -57,7 +58,7 @@ class Resource(Protocol):
 RESOURCES: tuple[Resource, ...] = (
     events, hooks, deliveries, replays, imports, exports, erasures, contacts, lists, segments, suppressions, campaigns,
     campaign_life,
-    connections, sources, receiving, inbound, keys, tracking, mailjet, health, docs,
+    connections, sources, receiving, inbound, keys, tracking, confirming, mailjet, health, docs,
 )  # fmt: skip
 
 

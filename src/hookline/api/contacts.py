@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from hookline.rules.contacts import (
     check_email,
     check_phone,
     check_tags,
+    joining,
     told,
     told_new,
 )
@@ -65,7 +66,7 @@ class ContactInput(ContactPatch, frozen=True, kw_only=True):
 
 
 class Membership(Struct, frozen=True):
-    """``id`` is the list's."""
+    """``id`` is the list's; ``status`` is ``subscribed``, ``unsubscribed``, or ``pending`` until it is confirmed."""
 
     id: str
     status: str
@@ -123,12 +124,15 @@ class Contacts:
         except Wrong as error:
             raise wrong(error) from None
         lists: list[str] = []
+        asking: set[str] = set()
         for place, name in enumerate([] if data.lists is UNSET else data.lists):
             found = await self._contacts.list_named(tenant, name)
             if found is None:
                 raise invalid(f"/lists/{place}", f"there is no list {name!r}")
             lists.append(found.id)
-        return msgspec.structs.replace(change, lists=tuple(dict.fromkeys(lists)))
+            if found.double_opt_in is not None:
+                asking.add(found.id)
+        return msgspec.structs.replace(change, lists=tuple(dict.fromkeys(lists)), asking=frozenset(asking))
 
     async def put(self, tenant: str, change: Change) -> tuple[Contact, bool]:
         """Make a contact, or change the one with this email; whether it is new."""
@@ -143,8 +147,9 @@ class Contacts:
             new = Contact(tenant=tenant, id=new_id("ctc"), email=None, created_at=now, updated_at=now)
             made = _applied(new, change)
             with contextlib.suppress(ContactMoved):  # somebody else has just made it: change that one
-                events = [told_new(made), *_joined(made, change.lists)]
-                await self._intake.accept(tenant, events, partial(creating, made, change.lists))
+                join, ask = _joining(change, {}, now)
+                events = [told_new(made), *_joined(made, join, ask)]
+                await self._intake.accept(tenant, events, partial(creating, made, join, ask))
                 return made, True
         raise ApiError(409, BUSY)
 
@@ -164,17 +169,18 @@ class Contacts:
         """Store the change and tell of it; ``None`` when the contact has moved on meanwhile."""
         after = _applied(stored, change)
         changed = changes(stored, after)
-        before = await self._contacts.lists_of(stored.tenant, stored.id) if change.lists else {}
-        joined = [name for name in change.lists if name not in before]
-        if not (changed or joined):
+        now = self._clock.now()
+        before = await self._contacts.memberships(stored.tenant, stored.id) if change.lists else {}
+        join, ask = _joining(change, before, now)
+        if not (changed or join or ask):
             return stored
-        after = msgspec.structs.replace(after, updated_at=self._clock.now())
+        after = msgspec.structs.replace(after, updated_at=now)
         events = [told(after, "contact.updated", {"changed": changed})] if changed else []
         if after.status == "unsubscribed" != stored.status:
             events.append(told(after, "contact.unsubscribed", {}))
-        events += _joined(after, joined)
+        events += _joined(after, join, ask)
         try:
-            await self._intake.accept(after.tenant, events, partial(updating, after, joined))
+            await self._intake.accept(after.tenant, events, partial(updating, after, join, ask))
         except ContactMoved:
             return None
         return after
@@ -206,8 +212,19 @@ def wrong(error: Wrong) -> ApiError:
     return invalid(error.pointer, error.detail)
 
 
-def _joined(contact: Contact, lists: Sequence[str]) -> list[EventDraft]:
-    return [told(contact, "contact.subscribed", {"list": name}) for name in lists]
+def _joining(change: Change, before: Mapping[str, tuple[str, int]], now: int) -> tuple[list[str], list[str]]:
+    """The lists to join, and those that ask first."""
+    found: dict[str | None, list[str]] = {}
+    for name in change.lists:
+        status, since = before.get(name, (None, 0))
+        how = joining(name in change.asking, status, since, now, on_purpose=False)
+        found.setdefault(how, []).append(name)
+    return found.get("join", []), found.get("asked", [])
+
+
+def _joined(contact: Contact, join: Sequence[str], ask: Sequence[str]) -> list[EventDraft]:
+    events = [told(contact, "contact.subscribed", {"list": name}) for name in join]
+    return events + [told(contact, "contact.pending", {"list": name}) for name in ask]
 
 
 # --- routes ---------------------------------------------------------------------------------------

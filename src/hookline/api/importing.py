@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -53,6 +53,7 @@ class Working(Struct):
     known: Known
     contact: Contact
     join: dict[str, None] = msgspec.field(default_factory=dict)
+    ask: dict[str, None] = msgspec.field(default_factory=dict)
     leave: dict[str, None] = msgspec.field(default_factory=dict)
     lift: bool = False
 
@@ -67,6 +68,7 @@ class Importer:
         self.job = job
         self.stored = not new
         self._lists: dict[str, str | None] = {}
+        self._asking: set[str] = set()
         self._reader = Reader(job.spec.format)
         self._charset = Charset(job.spec.charset)
         self._columns: list[Column | None] | None = None
@@ -78,6 +80,8 @@ class Importer:
         the file of this import, or while somebody else carries it on.
         """
         lines = Lines()
+        if self.job.spec.list is not None:
+            await self._list(self.job.spec.list)
         try:
             async for record in self._records(pieces):
                 await self._add(lines, record)
@@ -207,17 +211,23 @@ class Importer:
         for field in ("lists", "unsubscribed_lists"):
             ids: list[str] = []
             for name in getattr(row, field):
-                if name not in self._lists:
-                    if len(self._lists) > MAX_FAULTS:
-                        self._lists.clear()
-                    listed = await self._storage.contacts.list_named(self.job.tenant, name)
-                    self._lists[name] = listed.id if listed else None
-                list_id = self._lists[name]
+                list_id = await self._list(name)
                 if list_id is None:
                     raise Wrong(f"/{field}", f"there is no list {name[:100]!r}")
                 ids.append(list_id)
             found[field] = tuple(ids)
         return msgspec.structs.replace(row, **found)
+
+    async def _list(self, name: str) -> str | None:
+        """A list's id, by that or its name."""
+        if name not in self._lists:
+            if len(self._lists) > MAX_FAULTS:
+                self._lists.clear()
+            listed = await self._storage.contacts.list_named(self.job.tenant, name)
+            self._lists[name] = listed.id if listed else None
+            if listed and listed.double_opt_in and not self.job.spec.confirmed:
+                self._asking.add(listed.id)
+        return self._lists[name]
 
     # --- rows to contacts
 
@@ -227,7 +237,7 @@ class Importer:
         for _ in range(TRIES):
             known = await self._storage.imports.known(self.job.tenant, emails) if emails else {}
             now = self._services.clock.now()
-            chunk = Chunk(self.job, known, now)
+            chunk = Chunk(self.job, known, self._asking, now)
             for line, row in lines.rows:
                 chunk.work_in(line, row)
             faults = lines.faults + chunk.faults
@@ -246,7 +256,9 @@ class Importer:
                 updated_at=now,
             )
             write = partial(_write, before, after, chunk.upserts(), sorted(faults, key=_line)[:room])
-            drafts = chunk.drafts() if before.spec.events else []
+            drafts = [
+                draft for draft in chunk.drafts() if before.spec.events or draft.type == "contact.pending"
+            ]
             try:
                 await self._services.intake.accept(before.tenant, drafts, write)
             except ContactMoved:
@@ -272,8 +284,8 @@ def _fault(line: int, error: Wrong) -> LineFault:
 class Chunk:
     """Works rows into contacts as they are stored, in memory: what is to be written, told and counted."""
 
-    def __init__(self, job: Import, known: Mapping[str, Known], now: int) -> None:
-        self._job, self._known, self._now = job, known, now
+    def __init__(self, job: Import, known: Mapping[str, Known], asking: Collection[str], now: int) -> None:
+        self._job, self._known, self._asking, self._now = job, known, asking, now
         self._works: dict[str, Working] = {}
         self.counts = {"created": 0, "updated": 0, "unchanged": 0, "kept_out": 0}
         self.faults: list[LineFault] = []
@@ -307,6 +319,7 @@ class Chunk:
             if work.known.lists.get(name) != "unsubscribed" and name not in work.leave:
                 work.leave[name] = None
                 work.join.pop(name, None)
+                work.ask.pop(name, None)
                 moved = True
         self.counts["created" if made else "updated" if moved else "unchanged"] += 1
         self.counts["kept_out"] += kept_out
@@ -325,9 +338,16 @@ class Chunk:
             left = False
         if left or (status is None and work.known.complained):
             return False, True
-        if (status == "subscribed" and not work.lift) or name in work.join:
+        if name in work.join or name in work.ask:
             return False, False
-        work.join[name] = None
+        if name in self._asking:
+            if status in ("subscribed", "pending"):
+                return False, False
+            work.ask[name] = None
+        elif status == "subscribed" and not work.lift:
+            return False, False
+        else:
+            work.join[name] = None
         return True, False
 
     def upserts(self) -> list[Upsert]:
@@ -335,7 +355,7 @@ class Chunk:
         for work in self._works.values():
             before = work.known.contact
             changed = work.contact != before
-            if changed or work.join or work.leave or work.lift:
+            if changed or work.join or work.ask or work.leave or work.lift:
                 contact = (
                     msgspec.structs.replace(work.contact, updated_at=self._now) if changed else work.contact
                 )
@@ -345,6 +365,7 @@ class Chunk:
                         new=before is None,
                         changed=changed,
                         join=tuple(work.join),
+                        ask=tuple(work.ask),
                         leave=tuple(work.leave),
                     )
                 )
@@ -369,6 +390,7 @@ class Chunk:
             if after.status == "unsubscribed" != before.status:
                 events.append(told(after, "contact.unsubscribed", told_of))
         events += [told(after, "contact.subscribed", {"list": name, **told_of}) for name in work.join]
+        events += [told(after, "contact.pending", {"list": name, **told_of}) for name in work.ask]
         for name in work.leave:
             if work.known.lists.get(name) == "subscribed":
                 events.append(told(after, "contact.unsubscribed", {"list": name, **told_of}))

@@ -157,7 +157,14 @@ class Imports:
             await importer.stop()
 
     async def new(
-        self, tenant: str, spec: ImportSpec, *, list: str | None, events: bool, resubscribe: bool
+        self,
+        tenant: str,
+        spec: ImportSpec,
+        *,
+        list: str | None,
+        events: bool,
+        resubscribe: bool,
+        confirmed: bool,
     ) -> Import:
         """An import that is not begun. ApiError 422 for a list that there is not."""
         list_id = None
@@ -166,7 +173,9 @@ class Imports:
             if found is None:
                 raise bad_parameter("list", f"there is no list {list!r}")
             list_id = found.id
-        spec = msgspec.structs.replace(spec, list=list_id, events=events, resubscribe=resubscribe)
+        spec = msgspec.structs.replace(
+            spec, list=list_id, events=events, resubscribe=resubscribe, confirmed=confirmed
+        )
         now = self._services.clock.now()
         return Import(tenant=tenant, id=new_id("imp"), spec=spec, created_at=now, updated_at=now)
 
@@ -191,6 +200,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         types: FromQuery[str | None] = None,
         events: FromQuery[bool] = True,
         resubscribe: FromQuery[bool] = False,
+        confirmed: FromQuery[bool] = False,
         resume: FromQuery[str | None] = None,
     ) -> Response[ImportReport]:
         """CSV or lines of JSON, of any length, in the body; read as they arrive, and committed as they are read.
@@ -212,7 +222,9 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
                 size=int(size) if size.isdigit() else None,
                 content_type=content_type,
             )
-            job = await book.new(key.tenant, spec, list=list, events=events, resubscribe=resubscribe)
+            job = await book.new(
+                key.tenant, spec, list=list, events=events, resubscribe=resubscribe, confirmed=confirmed
+            )
         report = await book.run(job, _body(request), new=resume is None)
         return Response(report, headers={ID_HEADER: report.id})
 

@@ -230,7 +230,8 @@ class MailDesk:
                     token = tokens.read(self._key, link)
                 except tokens.BadToken:
                     continue
-                yield MailToken("b", token.tenant, token.message)
+                if not isinstance(token, tokens.ConfirmToken):
+                    yield MailToken("b", token.tenant, token.message)
 
 
 def _is_for(report: Report, message: Message) -> bool:

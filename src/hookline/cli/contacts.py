@@ -39,6 +39,7 @@ async def import_contacts(
     types: Annotated[str | None, typer.Option(help="Of columns, as in balance:number,vip:boolean.")] = None,
     events: Annotated[bool, typer.Option(help="Whether hooks hear of it.")] = True,
     resubscribe: Annotated[bool, typer.Option(help="Put those back who have left.")] = False,
+    confirmed: Annotated[bool, typer.Option(help="They have confirmed: ask nobody.")] = False,
     resume: Annotated[str | None, typer.Option(help="Go on with this import, by its id.")] = None,
 ) -> int:
     """Import contacts. Bad lines are passed over and printed, and the exit code is 1 if there were any."""
@@ -56,7 +57,9 @@ async def import_contacts(
         else:
             size = None if file == "-" else os.fstat(opened.fileno()).st_size
             spec = spec_of(format=format or kind, charset=charset, types=types, size=size)
-            job = await book.new(TENANT, spec, list=list, events=events, resubscribe=resubscribe)
+            job = await book.new(
+                TENANT, spec, list=list, events=events, resubscribe=resubscribe, confirmed=confirmed
+            )
         importer = Importer(hookline.services, job, new=resume is None)
         progress = asyncio.create_task(_progress(importer))
         try:

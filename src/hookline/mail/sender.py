@@ -87,6 +87,10 @@ class Mailer:
             found = self._prepared[campaign.id] = prepare_campaign(campaign.spec)
         return found
 
+    def confirm_url(self, token: tokens.ConfirmToken) -> str:
+        """Where a reader confirms that he wants to be on a list."""
+        return f"{self._base}/t/s/{tokens.make_confirm(self._key, token)}"
+
     async def send(self, delivery: Delivery, letter: Letter) -> Outcome:
         """Try once. Refusals, bounces and bad templates are outcomes with their events."""
         reason = await self._suppressed(delivery, letter)

@@ -89,6 +89,7 @@ _TYPES = (
     ("contact.created", "There is a new contact.", "contact! email import"),
     ("contact.updated", "Attributes of a contact changed.", f"{_WHO} import changed!"),
     ("contact.refused", "A change of a contact was refused; nothing was changed.", f"{_WHO} reason=why!"),
+    ("contact.pending", "A contact was asked, by a mail, whether it wants to join a list.", f"{_WHO} import list!"),
     ("contact.subscribed", "A contact joined a list.", f"{_WHO} import list!"),
     ("contact.unsubscribed", "A contact left a list, or all.", f"{_WHO} import list"),
     ("campaign.started", "A campaign began to send.", "campaign! name! list!"),

@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from hookline.model import Contact, EventDraft
+from hookline.model import HOUR, Contact, EventDraft
 from hookline.rules import cel
 from hookline.rules.addresses import normalise, normalise_phone, parse_address
 from hookline.rules.merging import merge_patch
@@ -28,11 +28,15 @@ class Wrong(ValueError):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """A checked change: what it gives, under the fields' own names, and the ids of lists to join."""
+    """A checked change: what it gives, under the fields' own names, and the ids of lists to join.
+
+    ``asking`` are those of the lists that ask first.
+    """
 
     fields: Mapping[str, Any]
     attributes: Mapping[str, Any]
     lists: tuple[str, ...] = ()
+    asking: frozenset[str] = frozenset()
 
 
 def check_email(text: str) -> str:
@@ -110,6 +114,23 @@ def changes(before: Contact, after: Contact) -> dict[str, Any]:
         for name, was, is_ in pairs
         if was is not is_ and cel.to_json(was) != cel.to_json(is_)
     }
+
+
+ASK_AGAIN = HOUR
+"""Who is asked whether he wants to join a list is not asked again before this time is over."""
+
+
+def joining(asks: bool, status: str | None, since: int, now: int, *, on_purpose: bool) -> str | None:
+    """Whether a contact is to ``join`` a list, or to be ``asked`` first, or neither.
+
+    ``status`` is the membership's by now, ``since`` that time. Who has left is put back only ``on_purpose``, or by
+    being asked.
+    """
+    if status == "subscribed":
+        return None
+    if asks:
+        return None if status == "pending" and since > now - ASK_AGAIN else "asked"
+    return "join" if on_purpose or status != "unsubscribed" else None
 
 
 # --- as conditions and templates see it ------------------------------------------------------------

@@ -51,7 +51,17 @@ class UnsubscribeToken(Struct, frozen=True):
     list: str
 
 
-Token = OpenToken | ClickToken | UnsubscribeToken
+class ConfirmToken(Struct, frozen=True):
+    """Whoever reads mail to ``email`` may put this contact on ``list``, before ``until`` (microseconds)."""
+
+    tenant: str
+    contact: str
+    list: str
+    email: str
+    until: int
+
+
+Token = OpenToken | ClickToken | UnsubscribeToken | ConfirmToken
 T = TypeVar("T", bound=Token)
 
 
@@ -72,6 +82,12 @@ def make_click(key: bytes, tenant: str, message: str, url: str, link: int) -> st
 def make_unsubscribe(key: bytes, tenant: str, message: str, list: str) -> str:
     """The token of a message's unsubscribe link."""
     return _seal(key, b"\x03" + _text(tenant) + _id(message) + _text(list))
+
+
+def make_confirm(key: bytes, token: ConfirmToken) -> str:
+    """The token of a link that confirms a subscription."""
+    texts = b"".join(map(_text, (token.tenant, token.contact, token.list, token.email)))
+    return _seal(key, b"\x04" + texts + token.until.to_bytes(8, "big"))
 
 
 @overload
@@ -140,6 +156,9 @@ class _Reader:
 
     def token(self) -> Token:
         kind = self._take(1)
+        if kind == b"\x04":
+            tenant, contact, list_id, email = (self._text() for _ in range(4))
+            return ConfirmToken(tenant, contact, list_id, email, int.from_bytes(self._take(8), "big"))
         tenant, message = self._text(), self._id()
         if kind == b"\x01":
             return OpenToken(tenant, message)

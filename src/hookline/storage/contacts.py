@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from hookline.model import Contact, ContactList, Suppression
+from hookline.model import Contact, ContactList, DoubleOptIn, Suppression
 from hookline.rules.erasing import mark_of
 from hookline.storage.accepting import insert
 from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, one
@@ -29,8 +29,8 @@ def to_contact(row: Row) -> Contact:
     return Contact(**values)
 
 
-def creating(contact: Contact, lists: Sequence[str]) -> Plan[None]:
-    """Store a new contact and its lists; ContactMoved when its email is taken."""
+def creating(contact: Contact, lists: Sequence[str], ask: Sequence[str] = ()) -> Plan[None]:
+    """Store a new contact and its lists, ``ask`` those that ask first; ContactMoved when its email is taken."""
     clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
     seq = cast("int", clock[0][0])
     rows = yield Sql(
@@ -43,10 +43,10 @@ def creating(contact: Contact, lists: Sequence[str]) -> Plan[None]:
     )  # fmt: skip
     if not rows:
         raise ContactMoved
-    yield from _join(msgspec.structs.replace(contact, seq=seq), lists, contact.updated_at)
+    yield from _join(msgspec.structs.replace(contact, seq=seq), lists, ask)
 
 
-def updating(contact: Contact, lists: Sequence[str]) -> Plan[None]:
+def updating(contact: Contact, lists: Sequence[str], ask: Sequence[str] = ()) -> Plan[None]:
     """Store a contact whose ``revision`` is still the stored one's; ContactMoved when it has moved on.
 
     The same when another contact has its email by now.
@@ -63,7 +63,7 @@ def updating(contact: Contact, lists: Sequence[str]) -> Plan[None]:
     )  # fmt: skip
     if not rows:
         raise ContactMoved
-    yield from _join(contact, lists, contact.updated_at)
+    yield from _join(contact, lists, ask)
 
 
 class Contacts:
@@ -165,8 +165,21 @@ class Contacts:
 
         return await self._db.read(plan)
 
+    async def memberships(self, tenant: str, contact: str) -> dict[str, tuple[str, int]]:
+        """The contact's lists by id, with what it is on them, and since when."""
+
+        def plan() -> Plan[dict[str, tuple[str, int]]]:
+            rows = yield Sql(
+                "SELECT list, status, changed_at FROM members WHERE tenant = ? AND contact = ?",
+                (tenant, contact),
+            )
+            found = cast("list[tuple[str, str, int]]", rows)
+            return {name: (status, since) for name, status, since in found}
+
+        return await self._db.read(plan)
+
     async def lists_of(self, tenant: str, contact: str) -> dict[str, str]:
-        """The contact's lists by id, with ``subscribed`` or ``unsubscribed``."""
+        """The contact's lists by id, with ``subscribed``, ``unsubscribed`` or ``pending``."""
 
         def plan() -> Plan[dict[str, str]]:
             rows = yield Sql(
@@ -186,11 +199,25 @@ class Contacts:
             clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
             seq = cast("int", clock[0][0])
             rows = yield Sql(
-                "INSERT INTO lists (tenant, id, seq, name, created_at) VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO lists (tenant, id, seq, name, double_opt_in, created_at) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT DO NOTHING RETURNING id",
-                (new.tenant, new.id, seq, new.name, new.created_at),
+                (new.tenant, new.id, seq, new.name, _spec(new), new.created_at),
             )
             return msgspec.structs.replace(new, seq=seq) if rows else None
+
+        return await self._db.run(plan)
+
+    async def change_list(self, changed: ContactList) -> bool:
+        """Store a list's name and how it asks; false when its name is taken."""
+
+        def plan() -> Plan[bool]:
+            rows = yield Sql(
+                "UPDATE lists SET name = ?, double_opt_in = ? WHERE tenant = ? AND id = ? AND NOT EXISTS"
+                " (SELECT 1 FROM lists o WHERE o.tenant = lists.tenant AND o.name = ? AND o.id <> lists.id)"
+                " RETURNING id",
+                (changed.name, _spec(changed), changed.tenant, changed.id, changed.name),
+            )
+            return bool(rows)
 
         return await self._db.run(plan)
 
@@ -199,7 +226,8 @@ class Contacts:
 
         def plan() -> Plan[ContactList | None]:
             rows = yield Sql(
-                "SELECT tenant, id, name, created_at, seq FROM lists WHERE tenant = ? AND (id = ? OR name = ?)",
+                "SELECT tenant, id, name, double_opt_in, created_at, seq FROM lists"
+                " WHERE tenant = ? AND (id = ? OR name = ?)",
                 (tenant, text, text),
             )
             return _to_list(rows[0]) if rows else None
@@ -213,12 +241,12 @@ class Contacts:
 
         def plan() -> Plan[list[tuple[ContactList, int]]]:
             rows = yield Sql(
-                "SELECT l.tenant, l.id, l.name, l.created_at, l.seq, (SELECT COUNT(*) FROM members m"
+                "SELECT l.tenant, l.id, l.name, l.double_opt_in, l.created_at, l.seq, (SELECT COUNT(*) FROM members m"
                 " WHERE m.tenant = l.tenant AND m.list = l.id AND m.status = 'subscribed')"
                 " FROM lists l WHERE l.tenant = ? AND l.seq < ? ORDER BY l.seq DESC LIMIT ?",
                 (tenant, before or 2**62, limit),
             )
-            return [(_to_list(row[:5]), cast("int", row[5])) for row in rows]
+            return [(_to_list(row[:6]), cast("int", row[6])) for row in rows]
 
         return await self._db.read(plan)
 
@@ -284,13 +312,46 @@ class Contacts:
 
 
 def _to_list(row: Row) -> ContactList:
-    tenant, list_id, name, created_at, seq = cast("tuple[str, str, str, int, int]", row)
-    return ContactList(tenant=tenant, id=list_id, name=name, created_at=created_at, seq=seq)
+    tenant, list_id, name, spec, created_at, seq = cast("tuple[str, str, str, bytes | None, int, int]", row)
+    asks = msgspec.json.decode(spec, type=DoubleOptIn) if spec else None
+    return ContactList(
+        tenant=tenant, id=list_id, name=name, double_opt_in=asks, created_at=created_at, seq=seq
+    )
 
 
-def _join(contact: Contact, lists: Sequence[str], now: int) -> Plan[None]:
+def _spec(listed: ContactList) -> bytes | None:
+    return _encode(listed.double_opt_in) if listed.double_opt_in else None
+
+
+def confirming(contact: Contact, list_id: str, mark: str, now: int) -> Plan[None]:
+    """Make a pending member a subscribed one, who may be mailed; ContactMoved when he is not pending."""
+    rows = yield Sql(
+        "UPDATE members SET status = 'subscribed', changed_at = ?"
+        " WHERE tenant = ? AND list = ? AND contact = ? AND status = 'pending' RETURNING contact",
+        (now, contact.tenant, list_id, contact.id),
+    )
+    if not rows:
+        raise ContactMoved
+    yield Sql(
+        "UPDATE contacts SET status = 'active', revision = revision + 1, updated_at = ?"
+        " WHERE tenant = ? AND id = ? AND status = 'unsubscribed'",
+        (now, contact.tenant, contact.id),
+    )
+    yield Sql(
+        "DELETE FROM suppressions WHERE tenant = ? AND (address = ? OR address = ?)"
+        " AND reason = 'unsubscribe' AND (list = '' OR list = ?)",
+        (contact.tenant, contact.email, mark, list_id),
+    )
+
+
+def _join(contact: Contact, lists: Sequence[str], ask: Sequence[str]) -> Plan[None]:
     # Whoever has left a list is not put back on it by an import: only by a change made on purpose.
     columns = "tenant:t list:t contact:t seq:i status:t changed_at:i"
-    rows = [(contact.tenant, name, contact.id, contact.seq, "subscribed", now) for name in lists]
-    if rows:
-        yield Many(insert("members", columns, "ON CONFLICT DO NOTHING"), columns, rows)
+    put = "ON CONFLICT (tenant, list, contact) DO UPDATE SET status = excluded.status, changed_at = excluded.changed_at"
+    for status, names, where in (
+        ("subscribed", lists, "WHERE members.status = 'pending'"),
+        ("pending", ask, "WHERE members.status <> 'subscribed'"),
+    ):
+        rows = [(contact.tenant, name, contact.id, contact.seq, status, contact.updated_at) for name in names]
+        if rows:
+            yield Many(insert("members", columns, f"{put} {where}"), columns, rows)

@@ -434,7 +434,11 @@ def _change_contact(tenant: str, change: ContactChange, now: int) -> Plan[None]:
         raise ContactMoved
     rows_of_lists = [
         (tenant, name, change.contact, status, now)
-        for status, lists in (("subscribed", change.subscribe), ("unsubscribed", change.unsubscribe))
+        for status, lists in (
+            ("subscribed", change.subscribe),
+            ("pending", change.ask),
+            ("unsubscribed", change.unsubscribe),
+        )
         for name in lists
     ]
     if rows_of_lists:

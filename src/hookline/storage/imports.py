@@ -60,6 +60,7 @@ class Upsert(Struct, frozen=True, kw_only=True):
     new: bool
     changed: bool
     join: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()
 
 
@@ -96,7 +97,12 @@ def _lists(rows: Sequence[Upsert], now: int, *, resubscribe: bool) -> Plan[None]
         (row.contact.tenant, name, row.contact.id, "subscribed", now) for row in rows for name in row.join
     ]
     if join:
-        yield Many(MEMBERS + (put if resubscribe else "NOTHING"), MEMBER_COLUMNS, join)
+        yield Many(
+            MEMBERS + put + ("" if resubscribe else " WHERE members.status = 'pending'"), MEMBER_COLUMNS, join
+        )
+    ask = [(row.contact.tenant, name, row.contact.id, "pending", now) for row in rows for name in row.ask]
+    if ask:
+        yield Many(MEMBERS + put + " WHERE members.status <> 'subscribed'", MEMBER_COLUMNS, ask)
     if resubscribe:
         lists = [(row.contact.tenant, row.contact.email, name) for row in rows for name in row.join]
         every = [(row.contact.tenant, row.contact.email, "") for row in rows]

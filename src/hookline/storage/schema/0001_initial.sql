@@ -127,7 +127,8 @@ CREATE TABLE deliveries (
   PRIMARY KEY (tenant, id),
   CHECK ((next_at IS NOT NULL) = (state IN ('waiting', 'queued'))),
   CHECK ((owner IS NOT NULL) = (state = 'sending')),
-  CHECK (hook IS NOT NULL OR campaign IS NOT NULL)
+  -- without a hook and a campaign it is a mail that asks to confirm an event's subscription
+  CHECK (hook IS NOT NULL OR campaign IS NOT NULL OR event IS NOT NULL)
 );
 CREATE UNIQUE INDEX deliveries_seq ON deliveries (tenant, seq);
 CREATE INDEX deliveries_due ON deliveries (lane, next_at) WHERE next_at IS NOT NULL;
@@ -227,6 +228,7 @@ CREATE TABLE lists (
   id TEXT NOT NULL,
   seq BIGINT NOT NULL,
   name TEXT NOT NULL,
+  double_opt_in {blob},
   created_at BIGINT NOT NULL,
   PRIMARY KEY (tenant, id)
 );
@@ -250,7 +252,7 @@ CREATE TABLE members (
   list TEXT NOT NULL,
   contact TEXT NOT NULL,
   seq BIGINT NOT NULL,
-  status TEXT NOT NULL CHECK (status IN ('subscribed', 'unsubscribed')),
+  status TEXT NOT NULL CHECK (status IN ('subscribed', 'unsubscribed', 'pending')),
   changed_at BIGINT NOT NULL,
   PRIMARY KEY (tenant, list, contact)
 );
