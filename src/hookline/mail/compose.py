@@ -13,6 +13,7 @@ import minijinja
 from msgspec import Struct
 
 from hookline.mail import mime
+from hookline.mail.inline import StyleError, inline
 from hookline.mail.plaintext import laid_out, text_source, to_text
 from hookline.mail.weave import CLICK, FOOTER, OPEN, UNSUBSCRIBE, URL, Woven, weave_html, weave_text
 from hookline.rules import templates
@@ -162,6 +163,10 @@ def prepare(
     html_template = text_template = None
     if html:
         used = _compile("html", html, known, html=True).names
+        try:
+            html = inline(html)
+        except StyleError as error:
+            raise FieldError("html", str(error)) from None
         woven = weave_html(html, clicks=track_clicks, opens=track_opens, footer=UNSUBSCRIBE not in used)
         html_template = _compile_woven("html", woven, known, html=True)
         text_template = None if text else _derived(woven, known)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from hookline.rules.tags import tags
+
 # Placeholders of template syntax in what is scanned: a statement counts as space, an expression as text.
 STATEMENT, EXPRESSION = "\x01", "\x02"
 
@@ -80,3 +82,13 @@ def attributes(html: str, tag: Piece) -> Iterator[Attribute]:
         value = found.lastindex or 1
         first, last = found.span(value) if value > 1 else (found.end(), found.end())
         yield Attribute(found[1].lower(), first, last)
+
+
+def masked(source: str) -> str:
+    """The source with all template syntax replaced by placeholders of the same length."""
+    pieces, position = [], 0
+    for tag in tags(source):
+        placeholder = EXPRESSION if tag.kind == "expression" else STATEMENT
+        pieces += [source[position : tag.start], placeholder * (tag.end - tag.start)]
+        position = tag.end
+    return "".join([*pieces, source[position:]])

@@ -12,9 +12,8 @@ import re
 from html import unescape
 from typing import NamedTuple
 
-from hookline.mail.markup import EXPRESSION, STATEMENT, Attribute, attributes, scan
+from hookline.mail.markup import EXPRESSION, STATEMENT, Attribute, attributes, masked, scan
 from hookline.rules import templates
-from hookline.rules.tags import tags
 
 CLICK, OPEN, FOOTER, UNSUBSCRIBE = "_click", "_open", "_footer", "unsubscribe_url"
 URL = "_url"  # holds a link's own address until it is passed to _click
@@ -41,13 +40,13 @@ class Woven(NamedTuple):
 
 def weave_html(source: str, *, clicks: bool, opens: bool, footer: bool) -> Woven:
     """Weave into the source of an HTML template that compiles."""
-    masked = _masked(source)
+    hidden = masked(source)
     links: list[tuple[int, int]] = []
     end = {"body": len(source), "html": len(source)}
-    for piece in scan(masked):
+    for piece in scan(hidden):
         if piece.kind == "start" and piece.name in ("a", "area"):
-            href = next((item for item in attributes(masked, piece) if item.name == "href"), None)
-            if clicks and href is not None and _may_be_web(source, masked, href):
+            href = next((item for item in attributes(hidden, piece) if item.name == "href"), None)
+            if clicks and href is not None and _may_be_web(source, hidden, href):
                 links.append((href.start, href.end))
         elif piece.kind == "end" and piece.name in end:
             end[piece.name] = piece.start
@@ -57,9 +56,9 @@ def weave_html(source: str, *, clicks: bool, opens: bool, footer: bool) -> Woven
 
 def weave_text(source: str, *, clicks: bool, footer: bool, first: int) -> Woven:
     """Weave into the source of a plain text template; its links are counted from ``first``."""
-    masked = _masked(source)
+    hidden = masked(source)
     links = []
-    for found in _TEXT_URL.finditer(masked) if clicks else ():
+    for found in _TEXT_URL.finditer(hidden) if clicks else ():
         links.append((found.start(), found.start() + len(_without_punctuation(found[0]))))
     return _insert(source, links, first, len(source), _TEXT_FOOTER if footer else "")
 
@@ -81,22 +80,12 @@ def _closed(text: str) -> str:
     return text[:-1] + "{{ '{' }}" if text.endswith("{") else text
 
 
-def _masked(source: str) -> str:
-    """The source with all template syntax replaced by placeholders of the same length."""
-    pieces, position = [], 0
-    for tag in tags(source):
-        placeholder = EXPRESSION if tag.kind == "expression" else STATEMENT
-        pieces += [source[position : tag.start], placeholder * (tag.end - tag.start)]
-        position = tag.end
-    return "".join([*pieces, source[position:]])
-
-
-def _may_be_web(source: str, masked: str, href: Attribute) -> bool:
+def _may_be_web(source: str, hidden: str, href: Attribute) -> bool:
     """Whether a link may lead to http(s), as far as its source tells; rendering has the last word."""
     value = source[href.start : href.end]
     if re.search(rf"\b{UNSUBSCRIBE}\b", value):
         return False
-    shown = masked[href.start : href.end]
+    shown = hidden[href.start : href.end]
     if not _WEB.match(unescape(shown).lstrip(" \t\r\n\f")):
         return False
     return STATEMENT not in shown or _stands_alone(value)

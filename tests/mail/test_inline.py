@@ -1,0 +1,87 @@
+"""Style sheets written into elements; all else in the source stays as it is."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookline.mail import compose
+from hookline.mail.inline import StyleError, inline
+
+SHEET = "<style>td.a { color: red } p { margin: 0 } p.k { margin: 1px }</style>"
+
+
+def test_rules_are_written_into_the_elements_that_they_are_about() -> None:
+    made = inline(SHEET + '<table><tr><td class=a>x</td></tr></table><p class="k">y</p><p>z</p><b>n</b>')
+    assert '<td style="color: red;" class=a>x</td>' in made
+    assert '<p style="margin: 1px;" class="k">y</p>' in made, "the more special rule holds"
+    assert '<p style="margin: 0;">z</p><b>n</b>' in made
+    assert made.startswith(SHEET), "for what cannot be inlined"
+
+
+def test_an_elements_own_style_stays_and_comes_last() -> None:
+    made = inline(
+        SHEET + "<p style='color:green'>x</p><p style=color:blue>y</p><td class=a style=\"color:blue\">"
+    )
+    assert "<p style='margin: 0;color: green'>x</p>" in made
+    assert '<p style="margin: 0;color: blue">y</p>' in made
+
+
+KEPT = (
+    "<!--[if mso]><p>old</p><![endif]--><![if !mso]><b>new</b><![endif]>",
+    "&nbsp;&copy;&amp;amp; é",
+    '<a href="mailto:ada@example.com?subject=a&b">m</a>',
+    '<a href="{{ unsubscribe_url }}">leave</a>',
+    "{% for item in contact.attributes.items %}<i>{{ item }}</i>{% endfor %}",
+    "{% if a < b %}<i>x</i>{% endif %}",
+    "<TABLE>{% for x in y %}<TR><TD>{{ x }}{% endfor %}</TABLE>",
+    '<i {% if a %}class="k"{% endif %}>',
+)
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_all_else_stays_byte_for_byte(kept: str) -> None:
+    source = f"{SHEET}<p>before</p>{kept}<p>after</p>"
+    assert inline(source) == source.replace("<p>before", '<p style="margin: 0;">before').replace(
+        "<p>after", '<p style="margin: 0;">after'
+    )
+
+
+def test_expressions_in_styles_are_kept_and_conditions_are_left_alone() -> None:
+    sheet = "<style>p { font-size: {{ size }}px } {% if x %}b { color: red }{% endif %}</style>"
+    assert '<p style="font-size' not in inline(sheet + "<p>x</p>"), "a sheet with conditions is not inlined"
+    sheet = "<style>p { color: {{ colour }} }</style>"
+    made = inline(sheet + '<p style="margin: {{ m }}">x</p><p style="{% if a %}top:0{% endif %}">y</p>')
+    assert 'color: {{ colour }};margin: {{ m }}"' in made
+    assert '<p style="{% if a %}top:0{% endif %}">y</p>' in made
+
+
+def test_a_source_without_style_sheets_is_not_touched() -> None:
+    source = '<P Style="color:RED">x <p>y'
+    assert inline(source) is source
+
+
+def test_what_would_take_too_long_is_refused() -> None:
+    sheet = "<style>" + "p{top:0}" * 3000 + "</style>"
+    with pytest.raises(StyleError, match="too many"):
+        inline(sheet + "<p>" * 3000)
+    with pytest.raises(compose.FieldError, match="html: "):
+        compose.prepare(
+            subject="s", html=sheet + "<p>" * 3000, text=None, from_="a@example.com", reply_to=None,
+            track_opens=True, track_clicks=True, variables=(),
+        )  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from([*KEPT, SHEET, "<p", ">", "<p class=k>", "</p>", "text", '"', "<!--", "-->"]))
+)
+def test_only_style_attributes_are_added(parts: list[str]) -> None:
+    source = "".join(parts)
+    try:
+        made = inline(source)
+    except StyleError:
+        return
+    assert re.sub(r' style="[^"{<>]*"', "", made) == re.sub(r' style="[^"{<>]*"', "", source)
