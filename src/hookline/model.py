@@ -110,7 +110,8 @@ class SlackAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="slac
 class EmailAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="email"):
     to: str
     from_: str = msgspec.field(name="from")
-    subject: str
+    template: str | None = None
+    subject: str = ""
     html: str | None = None
     text: str | None = None
     reply_to: str | None = None
@@ -418,14 +419,38 @@ class Track(Strict, frozen=True, kw_only=True):
     clicks: bool = True
 
 
+class TemplateInput(Strict, frozen=True, kw_only=True):
+    """What a user writes to make a template: of html and text one at least."""
+
+    name: Name
+    subject: Annotated[str, Meta(min_length=1, max_length=998)]
+    html: str | None = None
+    text: str | None = None
+
+
+class Template(Struct, frozen=True, kw_only=True):
+    """Texts of a mail, to be used by campaigns and hooks. Fields stand as their columns do."""
+
+    tenant: str
+    id: str
+    seq: int = 0
+    name: str
+    subject: str
+    html: str | None = None
+    text: str | None = None
+    created_at: int
+    updated_at: int
+
+
 class CampaignInput(Strict, frozen=True, kw_only=True):
-    """What a user writes to make a campaign."""
+    """What a user writes to make a campaign. What it does not say of its texts is the ``template``'s."""
 
     name: Name
     list: str | None = None
     segment: str | None = None
     from_: str = msgspec.field(name="from")
-    subject: Annotated[str, Meta(min_length=1, max_length=998)]
+    template: str | None = None
+    subject: Annotated[str, Meta(max_length=998)] = ""
     html: str | None = None
     text: str | None = None
     reply_to: str | None = None

@@ -51,6 +51,7 @@ async def test_a_draft_shows_what_was_written(api: Client) -> None:
         "id": made["id"],
         "list": listed["id"],
         "segment": None,
+        "template": None,
         "reply_to": None,
         "text": None,
         "state": "draft",
@@ -90,7 +91,8 @@ async def test_a_draft_shows_what_was_written(api: Client) -> None:
         ({"track": {"opens": "yes"}}, "#/track/opens", ""),
         ({"track": {"links": True}}, "#/track/links", "unknown field"),
         ({"send_at": "tomorrow"}, "#/send_at", "RFC 3339"),
-        ({"template": "tpl_x"}, "#/template", "not available yet"),
+        ({"template": "tpl_x"}, "#/template", "no template"),
+        ({"subject": " "}, "#/subject", "needs a subject"),
         ({"colour": "red"}, "#/colour", "unknown field"),
     ],
 )

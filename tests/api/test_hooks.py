@@ -175,7 +175,6 @@ async def test_what_is_wrong_is_named(api: Client) -> None:
         ({"do": WEBHOOK | {"connection": "con_x"}}, "#/do/connection"),
         ({"do": {"kind": "slack", "connection": "con_x", "channel": "#a"}}, "#/do/connection"),
         ({"do": SLACK | {"channel": "#a"}}, "#/do/channel"),
-        ({"do": {"kind": "email", "to": "a@b.example", "template": "tpl_x"}}, "#/do/template"),
     ],
 )
 async def test_what_comes_later_is_refused(api: Client, change: dict[str, Any], pointer: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hookline.actions.work import VARIABLES, Invalid, Plan, Tools, Work
 from hookline.mail import compose, confirming
-from hookline.mail.sender import Letter
+from hookline.mail.sender import Letter, Mailer, filled
 from hookline.model import Campaign, Contact, Delivery, EmailAction, Outcome
 from hookline.rules import templates
 from hookline.rules.addresses import normalise, parse_address
@@ -24,7 +24,8 @@ NO_SERVER = Outcome(
 class EmailPlan(Plan, frozen=True, kw_only=True):
     action: EmailAction
     to: templates.Template
-    prepared: compose.Prepared
+    prepared: compose.Prepared | None
+    """``None`` where its texts are a template's, which may change."""
 
     def address(self, values: Mapping[str, Any]) -> str | None:
         try:
@@ -43,23 +44,32 @@ def compile(action: EmailAction) -> EmailPlan:
             parse_address(action.to)
         except ValueError as error:
             raise Invalid("/do/to", str(error)) from None
+    if action.template is not None:
+        return EmailPlan(names=VARIABLES, address_names=to.names, action=action, to=to, prepared=None)
+    if not action.subject:
+        raise Invalid("/do/subject", "a mail needs a subject, or a template that has one")
     if not action.html and not action.text:
-        raise Invalid("/do", "a mail needs html or text")
+        raise Invalid("/do", "a mail needs html or text, or a template that has them")
     try:
-        prepared = compose.prepare(
-            subject=action.subject,
-            html=action.html,
-            text=action.text,
-            from_=action.from_,
-            reply_to=action.reply_to,
-            track_opens=True,
-            track_clicks=True,
-            variables=VARIABLES,
-        )
+        prepared = prepare_action(action)
     except compose.FieldError as error:
         raise Invalid(f"/do/{error.field}", error.detail) from None
     return EmailPlan(
         names=prepared.names | to.names, address_names=to.names, action=action, to=to, prepared=prepared
+    )
+
+
+def prepare_action(action: EmailAction) -> compose.Prepared:
+    """Parse and weave a mail's texts. Raises compose.FieldError, which names the field."""
+    return compose.prepare(
+        subject=action.subject,
+        html=action.html,
+        text=action.text,
+        from_=action.from_,
+        reply_to=action.reply_to,
+        track_opens=True,
+        track_clicks=True,
+        variables=VARIABLES,
     )
 
 
@@ -74,13 +84,29 @@ async def perform(work: Work) -> Outcome:
         return Outcome(
             result="permanent", error="template", detail="`to` gave no email address for this event"
         )
+    prepared = plan.prepared
+    if prepared is None:
+        try:
+            prepared = await _from_template(work, plan.action, work.tools.mailer)
+        except templates.TemplateError as error:
+            return Outcome(result="permanent", error="template", detail=str(error))
     letter = Letter(
-        prepared=plan.prepared,
+        prepared=prepared,
         variables=work.variables,
         address=address,
         stream=plan.action.stream,
     )
     return await work.tools.mailer.send(work.delivery, letter)
+
+
+async def _from_template(work: Work, action: EmailAction, mailer: Mailer) -> compose.Prepared:
+    """The texts of the action's template as it is now. Raises TemplateError when there is none."""
+    hook = work.hook.hook
+    template = await work.tools.storage.templates.get(hook.tenant, action.template or "")
+    if template is None:
+        raise templates.TemplateError(f"the template {action.template} was deleted")
+    name = f"{hook.id} {hook.updated_at} {template.id} {template.updated_at}"
+    return mailer.kept(name, lambda: prepare_action(filled(action, template)))
 
 
 async def perform_campaign(delivery: Delivery, tools: Tools) -> Outcome:

@@ -29,6 +29,7 @@ from hookline.api import (
     inbound,
     keys,
     lists,
+    mail_templates,
     mailjet,
     openapi,
     receiving,
@@ -56,9 +57,9 @@ class Resource(Protocol):
 
 
 RESOURCES: tuple[Resource, ...] = (
-    events, hooks, deliveries, replays, imports, exports, erasures, contacts, lists, segments, suppressions, campaigns,
-    campaign_life,
-    connections, sources, receiving, inbound, keys, tracking, confirming, mailjet, health, docs,
+    events, hooks, deliveries, replays, imports, exports, erasures, contacts, lists, segments, suppressions,
+    mail_templates, campaigns, campaign_life, connections, sources, receiving, inbound, keys, tracking, confirming,
+    mailjet, health, docs,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from hookline.api.auth import Caller
 from hookline.api.campaign_view import CampaignShown, shown
 from hookline.api.campaigns import TAGS, Campaigns, TestOutcome, send_at
 from hookline.api.errors import ApiError
+from hookline.api.mail_templates import Preview, PreviewInput
 from hookline.model import Campaign, CampaignState, Key, Strict
 from hookline.services import Services
 
@@ -93,7 +94,18 @@ def _sending(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
         """Now, to one address, as that contact would get it; untracked and not counted."""
         return await book.test(await book.find(key, campaign_id), data.to)
 
-    return [send, test]
+    @post(
+        "/v1/campaigns/{campaign_id:str}/preview",
+        status_code=200,
+        tags=TAGS,
+        operation_id="previewCampaign",
+        summary="See a campaign filled in",
+    )
+    async def see(key: Caller, campaign_id: FromPath[str], data: JSONBody[PreviewInput]) -> Preview:
+        """As it would be for a contact, or for one of whom nothing is known. Nothing is sent."""
+        return await book.preview(await book.find(key, campaign_id), data)
+
+    return [send, test, see]
 
 
 def _steering(life: Life) -> list[HTTPRouteHandler]:

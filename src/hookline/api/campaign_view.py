@@ -19,6 +19,7 @@ class CampaignShown(Struct, frozen=True, kw_only=True):
     segment: str | None
     from_: str = msgspec.field(name="from")
     reply_to: str | None
+    template: str | None
     subject: str
     html: str | None
     text: str | None
@@ -101,6 +102,7 @@ def shown(campaign: Campaign) -> CampaignShown:
         segment=campaign.segment,
         from_=spec.from_,
         reply_to=spec.reply_to,
+        template=spec.template,
         subject=spec.subject,
         html=spec.html,
         text=spec.text,

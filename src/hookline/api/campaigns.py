@@ -15,9 +15,10 @@ from hookline.api.auth import Caller
 from hookline.api.bodies import convert
 from hookline.api.campaign_view import FLAGS, CampaignShown, Recipient, Stats, recipient, shown
 from hookline.api.errors import ApiError, bad_parameter, invalid, not_found
+from hookline.api.mail_templates import Preview, PreviewInput, preview
 from hookline.api.paging import After, Limit, Page, page_of, place_of
 from hookline.mail.compose import FieldError
-from hookline.mail.sender import Letter, Mailer, prepare_campaign
+from hookline.mail.sender import Letter, Mailer, filled, prepare_campaign
 from hookline.model import (
     AttemptError,
     Campaign,
@@ -65,7 +66,7 @@ class Campaigns:
         not be sent.
         """
         try:
-            prepare_campaign(spec)
+            prepare_campaign(await self.texts(key.tenant, spec))
         except FieldError as error:
             raise invalid(f"/{error.field}", error.detail) from None
         list_id, segment = "", None
@@ -84,6 +85,24 @@ class Campaigns:
                 raise invalid("/segment", f"there is no segment {spec.segment!r}")
             segment = found.id
         return list_id, segment
+
+    async def texts(self, tenant: str, spec: CampaignInput) -> CampaignInput:
+        """The campaign with the texts of its template. ApiError 422 for one that has no subject then."""
+        if spec.template is not None:
+            template = await self._storage.templates.get(tenant, spec.template)
+            if template is None:
+                raise invalid("/template", f"there is no template {spec.template!r}")
+            spec = filled(spec, template)
+        if not spec.subject.strip():
+            raise invalid("/subject", "a campaign needs a subject, or a template that has one")
+        return spec
+
+    async def preview(self, campaign: Campaign, asked: PreviewInput) -> Preview:
+        """How the campaign looks for a contact."""
+        spec = await self.texts(campaign.tenant, campaign.spec)
+        untracked = msgspec.structs.replace(spec, track=Track(opens=False, clicks=False))
+        about = {"campaign": {"id": campaign.id, "name": spec.name}}
+        return await preview(self._services, campaign.tenant, prepare_campaign(untracked), asked, about)
 
     def mailer(self) -> Mailer:
         """ApiError 409, naming the setting, where mail cannot be sent."""
@@ -111,6 +130,9 @@ class Campaigns:
                 else "there are no contacts"
             )
             raise ApiError(409, nobody)
+        if campaign.spec.template is not None:  # what is being sent changes no more
+            spec = await self.texts(campaign.tenant, campaign.spec)
+            await self._storage.campaigns.put(msgspec.structs.replace(campaign, spec=spec))
         if not await self._services.campaigns.start(campaign, at):
             raise ApiError(409, "the campaign is no draft any more")
 
@@ -126,7 +148,8 @@ class Campaigns:
             tenant=campaign.tenant, id=new_id("ctc"), email=address, created_at=now, updated_at=now
         )
         # Not the mailer's own copy of the texts: a draft may still change.
-        spec = msgspec.structs.replace(campaign.spec, track=Track(opens=False, clicks=False))
+        texts = await self.texts(campaign.tenant, campaign.spec)
+        spec = msgspec.structs.replace(texts, track=Track(opens=False, clicks=False))
         letter = Letter(
             prepared=prepare_campaign(spec),
             variables=campaign_values(campaign, contact, now),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from hookline.actions import compile_hook
+from hookline.actions.email import prepare_action
 from hookline.actions.work import CompiledHook, Invalid
 from hookline.api.errors import invalid
 from hookline.api.hook_keys import check_secret
 from hookline.api.hook_view import HIDDEN
-from hookline.model import ContactAction, Hook, SlackAction, SmsAction, WebhookAction
+from hookline.mail.compose import FieldError
+from hookline.mail.sender import filled
+from hookline.model import ContactAction, EmailAction, Hook, SlackAction, SmsAction, WebhookAction
 from hookline.net.targets import TargetRefused
 from hookline.rules.catalogue import known_types
 from hookline.rules.matching import check_pattern
@@ -43,6 +46,8 @@ async def checked(services: Services, hook: Hook, base: str = "") -> CompiledHoo
             raise invalid(
                 f"{base}/do/connection", f"there is no connection {action.connection} that sends SMS"
             )
+    if isinstance(action, EmailAction) and action.template is not None:
+        await _check_template(services, hook.tenant, action, base)
     if isinstance(action, ContactAction):
         await _check_lists(services, hook.tenant, action, base)
     return compiled
@@ -56,6 +61,16 @@ def check_url(services: Services, url: str, pointer: str) -> None:
         services.http.check(url)
     except TargetRefused as error:
         raise invalid(pointer, str(error)) from None
+
+
+async def _check_template(services: Services, tenant: str, action: EmailAction, base: str) -> None:
+    template = await services.storage.templates.get(tenant, action.template or "")
+    if template is None:
+        raise invalid(f"{base}/do/template", f"there is no template {action.template!r}")
+    try:
+        prepare_action(filled(action, template))
+    except FieldError as error:
+        raise invalid(f"{base}/do/template", f"for a hook it does not do: {error}") from None
 
 
 async def _check_lists(services: Services, tenant: str, action: ContactAction, base: str) -> None:

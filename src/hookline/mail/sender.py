@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from hookline.clock import Clock
 from hookline.mail import compose
-from hookline.model import AttemptError, Campaign, CampaignInput, Delivery, EventDraft, Outcome
+from hookline.model import (
+    AttemptError,
+    Campaign,
+    CampaignInput,
+    Delivery,
+    EmailAction,
+    EventDraft,
+    Outcome,
+    Template,
+)
 from hookline.net.smtp import SmtpClient, SmtpResult
 from hookline.rules import correlation, mail_tokens, tokens
 from hookline.rules.bounces import classify
@@ -24,7 +33,7 @@ ALWAYS = frozenset({"hard_bounce", "complaint", "manual", "invalid"})
 
 
 CAMPAIGN_VARIABLES = frozenset({"contact", "campaign", "now"})
-KEPT_CAMPAIGNS = 64
+KEPT_TEXTS = 64
 
 
 def prepare_campaign(spec: CampaignInput) -> compose.Prepared:
@@ -38,6 +47,17 @@ def prepare_campaign(spec: CampaignInput) -> compose.Prepared:
         track_opens=spec.track.opens,
         track_clicks=spec.track.clicks,
         variables=CAMPAIGN_VARIABLES,
+    )
+
+
+Texts = TypeVar("Texts", CampaignInput, EmailAction)
+
+
+def filled(texts: Texts, template: Template) -> Texts:
+    """What a campaign or an action says, and what it does not say of its subject and bodies from a template."""
+    bodies = texts if texts.html or texts.text else template
+    return msgspec.structs.replace(
+        texts, subject=texts.subject or template.subject, html=bodies.html, text=bodies.text
     )
 
 
@@ -80,11 +100,15 @@ class Mailer:
 
     def prepared(self, campaign: Campaign) -> compose.Prepared:
         """The campaign's texts, parsed and woven once; a campaign under way does not change."""
-        found = self._prepared.get(campaign.id)
+        return self.kept(campaign.id, lambda: prepare_campaign(campaign.spec))
+
+    def kept(self, name: str, make: Callable[[], compose.Prepared]) -> compose.Prepared:
+        """What ``make`` gave when it was first asked for under this name, which says all that it is made of."""
+        found = self._prepared.get(name)
         if found is None:
-            if len(self._prepared) >= KEPT_CAMPAIGNS:
+            if len(self._prepared) >= KEPT_TEXTS:
                 self._prepared.clear()
-            found = self._prepared[campaign.id] = prepare_campaign(campaign.spec)
+            found = self._prepared[name] = make()
         return found
 
     def confirm_url(self, token: tokens.ConfirmToken) -> str:

@@ -25,6 +25,7 @@ from hookline.storage.replays import Replays
 from hookline.storage.sealing import Sealer, derive
 from hookline.storage.segments import Segments
 from hookline.storage.sqlite import SqliteDatabase
+from hookline.storage.templates import Templates
 from hookline.storage.units import Accepted, Unit
 
 log = structlog.get_logger("hookline.storage")
@@ -50,6 +51,7 @@ class Storage:
         self.hooks = Hooks(database, sealer)
         self.imports = Imports(database, self.contacts.mark)
         self.replays = Replays(database)
+        self.templates = Templates(database)
         self.segments = Segments(database)
         self._accepting: Grouped[Unit, list[Accepted]] = Grouped(self._accept_group, GROUP)
         self._refusing = False

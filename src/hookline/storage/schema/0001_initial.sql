@@ -341,6 +341,20 @@ CREATE TABLE campaigns (
 );
 CREATE INDEX campaigns_open ON campaigns (state, send_at) WHERE finished_at IS NULL;
 
+CREATE TABLE templates (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  html TEXT,
+  text TEXT,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX templates_name ON templates (tenant, name);
+
 -- One row a mail, made when its delivery is claimed; flags say what has happened to it (rules.counting).
 CREATE TABLE messages (
   tenant TEXT NOT NULL,
