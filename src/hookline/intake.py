@@ -216,13 +216,15 @@ class Intake:
         hook = compiled.hook
         contact = values.get("contact")
         address = compiled.plan.address(values)
-        batch = compiled.batch
-        # Last, so that nothing can fail behind it. What gathers events is begun by its time, or when it is full.
-        owner = self.reserve(hook.id, compiled.kind) if batch is None else None
+        batch, pace = compiled.batch, compiled.pace
+        # Last, so that nothing can fail behind it. What gathers events is begun by its time, or when it is full;
+        # what has a pace is claimed.
+        owner = self.reserve(hook.id, compiled.kind) if batch is None and pace is None else None
         return Delivery(
             tenant=event.tenant,
             id=name,
             lane=hook.id,
+            order_key=pace.order_key(event.subject, name, hook.id if batch else None) if pace else None,
             kind=compiled.kind,
             state="waiting" if batch else "queued" if owner is None else "sending",
             next_at=now + batch.every if batch else now if owner is None else None,

@@ -79,6 +79,13 @@ class Batch(Strict, frozen=True, kw_only=True):
     every: str = "1s"
 
 
+class RateInput(Strict, frozen=True, kw_only=True):
+    """At most ``count`` attempts in any span of ``per``."""
+
+    count: Annotated[int, Meta(ge=1, le=100_000)]
+    per: str
+
+
 # 5 s to 3.5 days in nine retries: a receiver may be away for a long weekend.
 DEFAULT_SCHEDULE = ("5s", "5m", "30m", "2h", "5h", "10h", "14h", "20h", "24h")
 
@@ -147,6 +154,9 @@ class HookInput(Strict, frozen=True, kw_only=True):
     limit: Limit | None = None
     batch: Batch | None = None
     retry: Retry = msgspec.field(default_factory=Retry)
+    rate: RateInput | None = None
+    concurrency: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    order: Literal["subject"] | None = None
     enabled: bool = True
     metadata: dict[str, str] = {}
     secret: str | None = None
@@ -178,9 +188,10 @@ class Hook(Struct, frozen=True, kw_only=True):
 class Delivery(Struct, frozen=True, kw_only=True):
     """One action owed. ``owner`` is the epoch of the process that holds it, set just while ``sending``.
 
-    ``attempts`` counts all tries, ``tries`` those that the schedule counts. ``resume_state`` and
-    ``resume_at`` are where an extra attempt leads back to when it fails. A batch has ``size`` events of
-    ``weight`` bytes together, of which ``event`` is the first; what is no batch has the size 0.
+    ``order_key`` is what it is in order with, if with anything. ``attempts`` counts all tries, ``tries`` those
+    that the schedule counts. ``resume_state`` and ``resume_at`` are where an extra attempt leads back to when
+    it fails. A batch has ``size`` events of ``weight`` bytes together, of which ``event`` is the first; what is
+    no batch has the size 0.
     """
 
     tenant: str
@@ -198,6 +209,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     address: str | None = None
     attempts: int = 0
     tries: int = 0
+    order_key: str | None = None
     owner: str | None = None
     error: AttemptError | None = None
     resume_state: State | None = None

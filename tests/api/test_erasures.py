@@ -85,7 +85,9 @@ async def a_full_life(api: Client, mailserver: MailServer, receiver: Receiver) -
     await api.post("/v1/contacts/import?list=news", file.encode(), headers={"content-type": "text/csv"})
     await api.hook(receiver.url, on=["*"], name="everything")
     await api.hook(receiver.url, on=["order.*"], batch={"max": 2, "every": "1s"})
-    await api.hook("https://127.0.0.1:1/", on=["order.paid"])  # nobody is there: it waits to be tried again
+    await api.hook(
+        "https://127.0.0.1:1/", on=["order.paid"], order="subject"
+    )  # nobody is there: it waits to be tried again
     thanks = {
         "kind": "email",
         "to": "{{ event.subject }}",

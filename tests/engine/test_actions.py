@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from hookline.model import DAY, MINUTE, Connection
+from hookline.storage.claiming import Wanted
 from support.engine import Engine
 from support.receiver import Receiver
 
@@ -292,7 +293,9 @@ async def test_a_text_in_doubt_is_not_sent_twice_after_a_crash(engine: Engine, r
     await engine.hook({"on": ["go"], "do": await gateway(engine, receiver)})
     await engine.publish("go", {"amount": 1}, subject="ada@example.com")
     (due,) = (await engine.storage.deliveries.due()).lanes
-    claimed = await engine.storage.deliveries.claim([(due[0], 1)], "prc_dead", engine.clock.now())
+    claimed = await engine.storage.deliveries.claim(
+        [Wanted(tenant="default", lane=due.lane, firsts=1)], "prc_dead", engine.clock.now()
+    )
     assert len(claimed.work) == 1, "claimed by a commit of its own before the act"
     await engine.dispatcher.take_over(-DAY)
     engine.clock.advance(60 * MINUTE)

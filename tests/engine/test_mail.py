@@ -10,6 +10,7 @@ import pytest
 
 from hookline.model import DAY, HOUR, MINUTE, SECOND, Campaign, CampaignInput, Delivery, Suppression
 from hookline.rules import tokens
+from hookline.storage.claiming import Wanted
 from support.engine import Engine, running
 from support.mailserver import MailServer
 
@@ -240,7 +241,8 @@ async def test_a_mail_in_doubt_after_a_crash_is_shown_and_not_sent_twice(
         )
         await first.campaigns.start(campaign)
         await first.campaigns.run_once()
-        claimed = (await first.storage.deliveries.claim([("cmp_x", 1)], "prc_dead", first.clock.now())).work
+        one = Wanted(tenant="default", lane="cmp_x", firsts=1)
+        claimed = (await first.storage.deliveries.claim([one], "prc_dead", first.clock.now())).work
         assert len(claimed) == 1
     async with running(database_url, mailserver.url) as second:
         await second.dispatcher.take_over(-DAY)

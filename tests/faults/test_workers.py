@@ -14,7 +14,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from hookline.dispatch.lanes import CLAIM_AHEAD, CONCURRENCY, READY
+from hookline.dispatch.lanes import CONCURRENCY, READY
 from support.process import Serve, Worker
 from support.receiver import Got, Receiver, at_once
 from support.waiting import all_succeeded, attempts_of, everything, until
@@ -22,7 +22,7 @@ from support.waiting import all_succeeded, attempts_of, everything, until
 from .conftest import KEY
 
 # What the first holds of a lane, what each of the others may claim, and some that wait for anybody.
-SLOW = (CONCURRENCY + READY) + 2 * (CONCURRENCY + CLAIM_AHEAD) + 40
+SLOW = (CONCURRENCY + READY) + 2 * (CONCURRENCY + READY) + 40
 LOAD_PAUSE = 0.02
 
 Query: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -28,6 +28,7 @@ from hookline.rules.effects import effect_of
 from hookline.rules.ids import new_id
 from hookline.storage import Storage, open_storage
 from hookline.storage.campaigns import EVERYONE
+from hookline.storage.claiming import Standing, Wanted
 from hookline.storage.contacts import creating
 from hookline.storage.plans import Many, Plan, Row
 from hookline.storage.units import (
@@ -80,6 +81,10 @@ def settlement(held: Delivery, *, state: str = "succeeded", **fields: object) ->
         started_at=NOW, finished_at=NOW + 5, outcome="ok" if state == "succeeded" else "retry",
     )  # fmt: skip
     return Settlement(held, after, attempt, **fields)  # type: ignore[arg-type]
+
+
+def wanted(lane: str, firsts: int) -> Wanted:
+    return Wanted(tenant="default", lane=lane, firsts=firsts)
 
 
 async def accept_one(storage: Storage, item: Prepared) -> Accepted:
@@ -197,19 +202,36 @@ async def test_a_limit_within_a_time_opens_again(storage: Storage) -> None:
 async def test_claiming_takes_what_is_due_once_and_lane_by_lane(storage: Storage) -> None:
     happened = event()
     owed = [
-        delivery(happened, lane=lane, next_at=at) for lane, at in (("a", 5), ("a", 3), ("b", 9), ("c", 4))
-    ]
+        delivery(happened, lane=lane, state=state, next_at=at)
+        for lane, state, at in (
+            ("a", "queued", 5), ("a", "queued", 3), ("b", "waiting", 9), ("c", "waiting", 4), ("c", "queued", 7)
+        )
+    ]  # fmt: skip
     await accept_one(storage, Prepared(happened, tuple(owed)))
-    assert (await storage.deliveries.due()).lanes == [
-        ("a", 3, "webhook"),
-        ("b", 9, "webhook"),
-        ("c", 4, "webhook"),
+    assert (await storage.deliveries.due()).lanes == (
+        Standing("default", "a", "webhook", True, None),
+        Standing("default", "b", "webhook", False, 9),
+        Standing("default", "c", "webhook", True, 4),
+    )
+    both = [Wanted(tenant="default", lane=lane, firsts=5, retries=5) for lane in ("b", "c")]
+    got = await storage.deliveries.claim([wanted("a", 1), *both], "me", 5)
+    assert [(d.lane, d.owner) for d, _ in got.work] == [("a", "me"), ("c", "me"), ("c", "me")]
+    assert all(d.state == "sending" and d.next_at is None for d, _ in got.work)
+    assert got.work[0][0].id == owed[1].id, "the earliest first"
+    assert [(t.firsts, t.retries, t.retry_at) for t in got.taken] == [(1, 0, None), (0, 0, 9), (1, 1, None)]
+    assert [d.id for d, _ in (await storage.deliveries.claim([wanted("a", 5)], "you", 5)).work] == [
+        owed[0].id
     ]
-    first = (await storage.deliveries.claim([("a", 1), ("b", 5), ("c", 5)], "me", 5)).work
-    assert [(d.lane, d.owner) for d, _ in first] == [("a", "me"), ("c", "me")]
-    assert all(d.state == "sending" and d.next_at is None for d, _ in first)
-    assert first[0][0].id == owed[1].id, "the earliest first"
-    assert [d.id for d, _ in (await storage.deliveries.claim([("a", 5)], "you", 5)).work] == [owed[0].id]
+
+
+async def test_a_claim_ends_with_the_memory_for_events(storage: Storage) -> None:
+    for _ in range(50):
+        happened = event(data=b'"' + b"x" * 1000 + b'"')
+        await accept_one(storage, Prepared(happened, (delivery(happened, lane="a"),)))
+    got = await storage.deliveries.claim([wanted("a", 50)], "me", NOW, budget=5000)
+    assert got.cut and 0 < len(got.work) < 50
+    rest = await storage.deliveries.claim([wanted("a", 50)], "me", NOW)
+    assert not rest.cut and len(rest.work) + len(got.work) == 50
 
 
 async def test_settling_holds_only_for_the_owner_and_only_once(storage: Storage) -> None:
@@ -295,7 +317,7 @@ async def test_mails_are_claimed_with_their_message_and_counted_once(storage: St
     moved = (await storage.campaigns.sending())[0]
     assert await storage.campaigns.add_recipients(moved, owed, EVERYONE) == 1, "nobody twice"
     assert campaign.seq > 0
-    claimed = (await storage.deliveries.claim([("cmp_a", 9)], "me", NOW + 7)).work
+    claimed = (await storage.deliveries.claim([wanted("cmp_a", 9)], "me", NOW + 7)).work
     assert len(claimed) == 2
     message = await storage.campaigns.message("default", claimed[0][0].id)
     assert message is not None and (message.sent_at, message.address) == (NOW + 7, "ada@example.com")

@@ -16,12 +16,14 @@ from hookline.actions.work import (
     Tools,
     Work,
 )
-from hookline.model import HOUR, SECOND, Delivery, Event, Hook, HookInput, Kind, Outcome
+from hookline.model import DAY, HOUR, SECOND, Delivery, Event, Hook, HookInput, Kind, Outcome
 from hookline.rules import cel
+from hookline.rules.pacing import Pace, Rate
 from hookline.rules.templates import TemplateError
 from hookline.rules.times import parse_duration
 
 ACTIONS: tuple[ActionModule, ...] = (webhook, slack, email, sms, contact)
+SHORTEST_PERIOD, LONGEST_PERIOD = SECOND // 10, 31 * DAY
 BY_KIND = {module.KIND: module for module in ACTIONS}
 
 
@@ -51,6 +53,7 @@ def compile_hook(hook: Hook) -> CompiledHook:
         schedule=tuple(schedule),
         timeout=timeout / SECOND,
         batch=_batching(spec, plan),
+        pace=_pace(spec),
     )
 
 
@@ -66,6 +69,17 @@ def _batching(spec: HookInput, plan: Plan) -> Batching | None:
     if not 0 < every <= HOUR:
         raise Invalid("/batch/every", "a batch waits for its events for more than nothing and at most 1h")
     return Batching(spec.batch.max, every)
+
+
+def _pace(spec: HookInput) -> Pace | None:
+    rate = None
+    if spec.rate is not None:
+        per = _duration("/rate/per", spec.rate.per)
+        if not SHORTEST_PERIOD <= per <= LONGEST_PERIOD:
+            raise Invalid("/rate/per", "a rate is per 100ms at least and 31d at most")
+        rate = Rate(spec.rate.count, per)
+    pace = Pace(rate, spec.concurrency, spec.order is not None)
+    return None if pace == Pace() else pace
 
 
 def _duration(pointer: str, text: str) -> int:

@@ -13,6 +13,7 @@ from hookline.mail.sender import Mailer
 from hookline.model import Delivery, Event, Hook, Kind, Outcome
 from hookline.net.http import HttpClient
 from hookline.rules.cel import Expression
+from hookline.rules.pacing import Pace
 from hookline.storage import Storage
 
 USER_AGENT = f"Hookline/{__version__}"
@@ -62,7 +63,10 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class CompiledHook(Struct, frozen=True):
-    """A hook ready to act: ``condition`` is its ``if``, ``plan`` its compiled ``do``."""
+    """A hook ready to act: ``condition`` is its ``if``, ``plan`` its compiled ``do``.
+
+    ``pace`` is ``None`` where nothing holds its lane back.
+    """
 
     hook: Hook
     kind: Kind
@@ -71,6 +75,7 @@ class CompiledHook(Struct, frozen=True):
     schedule: tuple[int, ...]
     timeout: float
     batch: Batching | None = None
+    pace: Pace | None = None
 
 
 class Tools(Struct, frozen=True):

@@ -25,7 +25,7 @@ MAX_MAIL = 25 * MIB
 # What the contract has and this version has not: refused, never stored and ignored.
 LATER_IN_HOOK = frozenset(
     {
-        "/wait", "/unless", "/rate", "/concurrency", "/order",
+        "/wait", "/unless",
         "/do/connection", "/do/channel",
     }
 )  # fmt: skip

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from hookline.actions.slack import masked
-from hookline.model import Action, Batch, Hook, HookInput, Limit, Retry, SlackAction, WebhookAction
+from hookline.model import Action, Batch, Hook, HookInput, Limit, RateInput, Retry, SlackAction, WebhookAction
 from hookline.rules.merging import merge_patch
 from hookline.rules.times import format_time
 
@@ -27,6 +27,9 @@ class HookShown(Struct, kw_only=True):
     batch: Batch | None
     do: Action
     retry: Retry
+    rate: RateInput | None
+    concurrency: int | None
+    order: Literal["subject"] | None
     enabled: bool
     disabled_reason: str | None
     metadata: dict[str, str]
@@ -53,6 +56,9 @@ def fields(hook: Hook) -> dict[str, Any]:
         "batch": _whole(spec.batch) if spec.batch else None,
         "do": {"kind": spec.do.__struct_config__.tag, **_whole(_masked(spec.do))},
         "retry": _whole(spec.retry),
+        "rate": spec.rate,
+        "concurrency": spec.concurrency,
+        "order": spec.order,
         "enabled": is_on(hook),
         "disabled_reason": hook.disabled_reason,
         "metadata": spec.metadata,

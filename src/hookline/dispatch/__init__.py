@@ -14,23 +14,22 @@ import structlog
 from hookline.actions import perform
 from hookline.actions.work import Tools
 from hookline.clock import keep_going
+from hookline.dispatch.claiming import Claimer
 from hookline.dispatch.heart import DEAD_AFTER, Heart
-from hookline.dispatch.lanes import CONCURRENCY, READY, Lanes
+from hookline.dispatch.lanes import BORN_LEASED, MAIL_HANDS, Lane, Lanes
 from hookline.dispatch.settling import GROUP, Done, Settler
 from hookline.intake import Intake
 from hookline.model import DAY, MINUTE, SECOND, Delivery, Event, Kind, Outcome
+from hookline.rules import breaker
 from hookline.rules.ids import new_id
 from hookline.rules.lifecycle import LONGEST_RETRY_AFTER, crashed, faulted
 from hookline.storage import Storage, StorageUnavailable
 from hookline.storage.units import Accepted
 
+__all__ = ["MAIL_HANDS", "Dispatcher"]
+
 log = structlog.get_logger("hookline.dispatch")
 
-# What must not happen twice is claimed by a commit of its own just before the act, and never held ready.
-BORN_LEASED: frozenset[Kind] = frozenset({"webhook", "slack", "contact"})
-MAIL_HANDS = 8  # a lane claims no more mails than there are connections to the SMTP server
-# Changes of contacts go one after another: side by side they would only undo each other.
-HANDS: dict[Kind, int] = {"email": MAIL_HANDS, "contact": 1}
 POLL = SECOND
 LOOK = SECOND // 2  # for the dead
 LOOK_THOROUGHLY_EVERY = 10  # looks: for what a dead process has left that nobody saw dying, and for strays
@@ -53,8 +52,11 @@ class Dispatcher:
         self._intake = intake
         self._tools = tools
         self._clock = tools.clock
+        self._chance = chance
         self._lanes = Lanes()
         self._wake = asyncio.Event()
+        # What waits in all lanes is to be looked at, and was at this time.
+        self._scan, self._scanned = True, 0
         self._hands: set[asyncio.Task[None]] = set()
         self._settling: set[asyncio.Task[None]] = set()
         self._done: deque[Done] = deque()
@@ -68,6 +70,10 @@ class Dispatcher:
         self._heart = Heart(storage, self.epoch, self._regain)
         self._looks = 0
         self._settler = Settler(storage, intake, tools.clock, chance)
+        self._claimer = Claimer(storage, intake, self._lanes, lambda: self.epoch)
+        self._claimer.begin, self._claimer.release = self._begin, self._release
+        self._claimer.give_keys = self._give_keys
+        self._keying: set[str] = set()
         intake.reserve, intake.release, intake.born = self.reserve, self.release, self.born
 
     @property
@@ -80,8 +86,7 @@ class Dispatcher:
     def reserve(self, lane: str, kind: Kind) -> str | None:
         if self._stopping or kind not in BORN_LEASED:
             return None
-        self._lanes[lane].limit = HANDS.get(kind, CONCURRENCY)
-        return self.epoch if self._lanes.reserve(lane, self._clock.now()) else None
+        return self.epoch if self._lanes.reserve(lane, kind) else None
 
     def release(self, lane: str) -> None:
         self._lanes.give_back(lane)
@@ -92,10 +97,12 @@ class Dispatcher:
                 if delivery.owner == self.epoch:
                     self._begin(delivery, answer.event)
                 else:
+                    self._lanes.queued(delivery)
                     self._wake.set()
 
     def wake(self) -> None:
-        """There is something new to claim."""
+        """There is something new to claim, in whatever lane."""
+        self._scan = True
         self._wake.set()
 
     # --- the loops
@@ -116,7 +123,7 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Claim what is due until cancelled; an outage of the database is waited out."""
-        await keep_going("dispatch", self._clock, self._wake, self.claim, POLL)
+        await keep_going("dispatch", self._clock, self._wake, self._step, POLL)
 
     async def beat(self) -> None:
         """Keep the heart beating until cancelled, where there are others to hear it."""
@@ -157,61 +164,32 @@ class Dispatcher:
         await asyncio.gather(*(self._settle(d, crashed(STRAYED), d.updated_at) for d in again))
 
     async def claim(self) -> int | None:
-        """Take and start what is due and has room in its lane; when to look again, if that is known."""
+        """Take and start whatever is due and has room in its lane; when to look again, if that is known."""
+        self._scan = True
+        return await self._step()
+
+    async def _step(self) -> int | None:
+        """Claim from the lanes that have reason for it; now and then see which of all have."""
         async with self._claiming:
             if self._stopping or self._settler.waiting:  # what is known is written down before more is done
                 return None
-            return await self._claim(self._clock.now())
-
-    async def _claim(self, now: int) -> int | None:
-        due = await self._storage.deliveries.due()
-        if self._intake.expect_config(due.config):
-            self._lanes.resume_all()  # a hook that was changed may have another receiver
-        for delivery, event in self._lanes.resume(now):
-            self._spawn(delivery, event)
-        wanted: list[tuple[str, int]] = []
-        later: list[int] = [until for until in (self._lanes.next_resume(),) if until is not None]
-        for name, earliest, kind in due.lanes:
-            lane = self._lanes[name]
-            lane.limit = HANDS.get(kind, CONCURRENCY)
-            room = self._lanes.room(name, ahead=READY if kind in BORN_LEASED else 0)
-            if earliest > now:
-                later.append(earliest)
-                lane.backlog = False
-            elif lane.paused_until > now:
-                lane.backlog = True
-            elif room > 0:
-                wanted.append((name, room))
-                lane.reserved += room
-            else:
-                lane.backlog = True
-        if wanted:
-            await self._take(wanted, now)
-        return min(later, default=None)
-
-    async def _take(self, wanted: Sequence[tuple[str, int]], now: int) -> None:
-        unused = dict(wanted)
-        try:
-            claimed = await self._storage.deliveries.claim(wanted, self.epoch, now)
-            self._intake.expect_config(claimed.config)
-            for delivery, event in claimed.work:
-                unused[delivery.lane] -= 1
-                self._lanes[delivery.lane].backlog = unused[delivery.lane] == 0
-                self._begin(delivery, event)
-        finally:
-            for name, count in unused.items():
-                self._lanes.give_back(name, count)
+            now = self._clock.now()
+            try:
+                if self._scan or not self._scanned <= now < self._scanned + POLL:
+                    self._scan, self._scanned = False, now
+                    await self._claimer.scan(now)
+                return await self._claimer.claim(now)
+            except BaseException:
+                self._scan = True
+                raise
 
     async def idle(self) -> None:
         """Return when nothing is due and nothing is under way (for tests and the demo)."""
         while True:
             while busy := self._hands | self._settling:
                 await asyncio.wait(busy)
-            await self.claim()
-            now = self._clock.now()
-            due = (await self._storage.deliveries.due()).lanes
-            ready = [name for name, at, _ in due if at <= now and self._lanes[name].paused_until <= now]
-            if not ready and not self._hands and not self._settling:
+            again = await self.claim()
+            if not self._hands and not self._settling and (again is None or again > self._clock.now()):
                 return
             await asyncio.sleep(0)
 
@@ -247,8 +225,51 @@ class Dispatcher:
 
     def _begin(self, delivery: Delivery, event: Event | None) -> None:
         self._held.add(delivery.id)
-        if self._lanes.enter(delivery, event, self._clock.now()):
-            self._spawn(delivery, event)
+        match self._lanes.enter(delivery, event, self._clock.now()):
+            case "begin":
+                self._spawn(delivery, event)
+            case "shut":
+                self._release([delivery])
+
+    def _release(self, deliveries: Sequence[Delivery]) -> None:
+        """Give back what was not begun: the database has room for what waits long, and says what it waits for."""
+        if deliveries:
+            self._soon(self._give_back(deliveries))
+
+    async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
+        while True:
+            try:
+                await self._storage.deliveries.hand_back(deliveries, self._clock.now())
+            except StorageUnavailable:
+                await self._clock.wait(asyncio.Event(), self._clock.now() + SECOND)
+            else:
+                break
+        for delivery in deliveries:
+            self._held.discard(delivery.id)
+            self._lanes.queued(delivery)
+        self._wake.set()
+
+    def _give_keys(self, lane: Lane, changes: int) -> None:
+        """Let the open deliveries of a lane be put in order, one lane at a time beside the rest."""
+        if lane.name not in self._keying:
+            self._keying.add(lane.name)
+            self._soon(self._put_in_order(lane.tenant, lane.name, changes))
+
+    async def _put_in_order(self, tenant: str, lane: str, changes: int) -> None:
+        try:
+            await self._storage.deliveries.give_keys(tenant, lane, changes)
+        except StorageUnavailable as error:
+            log.warning("storage away, a lane waits to be put in order", error=str(error))
+        finally:
+            self._keying.discard(lane)
+        self._lanes[lane].again_at = 0
+        self.wake()
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work that is waited for at the end, like settling."""
+        task = asyncio.create_task(work)
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
 
     def _spawn(self, delivery: Delivery, event: Event | None) -> None:
         task = asyncio.create_task(self._work(delivery, event))
@@ -257,14 +278,15 @@ class Dispatcher:
 
     async def _work(self, delivery: Delivery, event: Event | None) -> None:
         """One hand of a lane: this delivery, and then what is ready behind it."""
-        lane = delivery.lane
         following: tuple[Delivery, Event | None] | None = (delivery, event)
         while following is not None:
             await self._heart.beating()
             if following[0].id in self._held:  # and nobody has taken it for a dead one's
                 await self._deliver(*following)
-            following = None if self._stopping else self._lanes.leave(lane, self._clock.now())
-            if self._lanes.hungry(lane):
+            if self._stopping:
+                return
+            following = self._lanes.leave(following[0], self._clock.now())
+            if self._lanes.look:
                 self._wake.set()
 
     async def _deliver(self, delivery: Delivery, event: Event | None) -> None:
@@ -275,20 +297,16 @@ class Dispatcher:
             return
         done = Done(delivery, outcome, started, self._clock.now())
         if not done.plain:
-            self._later(self._settle(delivery, outcome, started))
+            self._soon(self._settle(delivery, outcome, started))
             return
         self._done.append(done)
         if not self._gathering:
             self._gathering = True
-            self._later(self._settle_plain())
-
-    def _later(self, settle: Coroutine[Any, Any, None]) -> None:
-        settling = asyncio.create_task(settle)
-        self._settling.add(settling)
-        settling.add_done_callback(self._settling.discard)
+            self._soon(self._settle_plain())
 
     async def _attempt(self, delivery: Delivery, event: Event | None) -> Outcome:
         """Make one attempt, once the database has given what it needs. Only cancellation comes out."""
+        began = self._clock.now()
         while True:
             try:
                 outcome = await self._perform(delivery, event)
@@ -298,12 +316,19 @@ class Dispatcher:
                 log.exception("a fault in an attempt", delivery=delivery.id)
                 return faulted(f"a fault in Hookline: {type(error).__name__}; its log has more")
             else:
-                if outcome.status in STATUS_TO_PAUSE and outcome.retry_after is not None:
-                    pause = min(outcome.retry_after, LONGEST_RETRY_AFTER)
-                    self._lanes.pause(delivery.lane, self._clock.now() + pause)
-                if outcome.disable_hook is not None:  # until it is switched off, nothing more begins
-                    self._lanes.pause(delivery.lane, self._clock.now() + MINUTE)
+                self._heed(delivery, outcome, began)
                 return outcome
+
+    def _heed(self, delivery: Delivery, outcome: Outcome, began: int) -> None:
+        """What an outcome says to all deliveries of its lane."""
+        now = self._clock.now()
+        said = breaker.health(outcome)
+        self._release(self._lanes.heard(delivery, said, began=began, now=now, chance=self._chance()))
+        if outcome.status in STATUS_TO_PAUSE and outcome.retry_after is not None:
+            pause = min(outcome.retry_after, LONGEST_RETRY_AFTER)
+            self._release(self._lanes.pause(delivery.lane, now, now + pause))
+        if outcome.disable_hook is not None:  # until it is switched off, nothing more begins
+            self._release(self._lanes.pause(delivery.lane, now, now + MINUTE))
 
     async def _perform(self, delivery: Delivery, event: Event | None) -> Outcome:
         if event is None and delivery.event is not None:  # worked out anew: the contact moved on
@@ -323,7 +348,7 @@ class Dispatcher:
                     settled = await self._settler.settle_plain(group)
                 for one, after in zip(group, settled, strict=True):
                     if after is None:
-                        self._later(self._settle(one.delivery, one.outcome, one.started))
+                        self._soon(self._settle(one.delivery, one.outcome, one.started))
                     else:
                         self._ended(after)
         finally:
@@ -342,5 +367,5 @@ class Dispatcher:
         self._held.discard(settled.id)
         if settled.next_at is None:
             self.settled(settled)
-        else:
-            self._wake.set()  # the loop may have to wake earlier than it planned
+        if self._lanes.settled(settled):
+            self._wake.set()

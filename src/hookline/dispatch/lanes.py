@@ -3,40 +3,108 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from typing import Literal
 
-from hookline.model import Delivery, Event
+from hookline.model import Delivery, Event, Kind
+from hookline.rules import breaker
+from hookline.rules.breaker import CLOSED, Breaker, Health
+from hookline.rules.lifecycle import is_retry
+from hookline.rules.pacing import Pace
+from hookline.storage.claiming import TURNS, Wanted
 
 CONCURRENCY = 32
 # Deliveries that a lane may hold ready behind those under way, so that it need not ask the database for each.
 READY = 256
-CLAIM_AHEAD = 64  # at a time, so that large events cannot come all at once
+READY_RETRIES = 64
 READY_BYTES = 64 * 2**20  # of event data, for all lanes together
+FREED = 64  # subjects that may have something new, that are told to a claim
+MOST_FREED = 1000
+
+# What must not happen twice is claimed by a commit of its own just before the act, and never held ready.
+BORN_LEASED: frozenset[Kind] = frozenset({"webhook", "slack", "contact"})
+MAIL_HANDS = 8  # a lane claims no more mails than there are connections to the SMTP server
+# Changes of contacts go one after another: side by side they would only undo each other.
+HANDS: dict[Kind, int] = {"email": MAIL_HANDS, "contact": 1}
+
+Work = tuple[Delivery, Event | None]
 
 
 class Lane:
-    """``running`` deliveries of at most ``limit``, and those in ``ready`` behind them.
+    """``running`` deliveries of at most ``limit``, ``retrying`` of them retries, and those held ready behind them.
 
-    ``reserved`` are places promised to deliveries that are about to be committed or claimed; ``backlog``
-    says that more are due in the database than there was room for.
+    ``reserved`` are places promised to deliveries that are about to be committed or claimed. ``backlog`` says
+    that first attempts wait in the database, ``retry_at`` when the earliest retry there is due. ``shut`` is
+    a lane that nothing begins in: the receiver asked for patience, or the breaker is not closed.
     """
 
-    __slots__ = ("backlog", "limit", "paused_until", "ready", "reserved", "running")
+    __slots__ = (
+        "again_at", "again_since", "backlog", "breaker", "cursor", "freed", "held_up", "kind", "limit", "name",
+        "pace", "paused_since", "paused_until", "ready", "reserved", "retries", "retry_at", "retrying", "running",
+        "shut", "sweeps", "tenant", "turn", "updated_at",
+    )  # fmt: skip
 
-    def __init__(self, limit: int = CONCURRENCY) -> None:
-        self.limit = limit
-        self.running = 0
-        self.reserved = 0
-        self.ready: deque[tuple[Delivery, Event | None]] = deque()
+    def __init__(self, name: str, kind: Kind) -> None:
+        self.name = name
+        self.tenant = ""
+        self.kind = kind
+        self.limit = HANDS.get(kind, CONCURRENCY)
+        self.pace: Pace | None = None
+        self.updated_at = 0  # of its hook, as it was last seen
+        self.running = self.retrying = self.reserved = self.turn = 0
+        self.ready: deque[Work] = deque()
+        self.retries: deque[Work] = deque()
         self.backlog = False
-        self.paused_until = 0
+        self.retry_at: int | None = None
+        self.shut = False
+        self.paused_since = self.paused_until = 0
+        self.breaker: Breaker = CLOSED
+        # A pace says when it may go on, and why not before.
+        self.again_since = self.again_at = 0
+        self.held_up: Literal["rate", "concurrency", "busy"] | None = None
+        # Order: subjects of which something may be due, and a look through all of them that is still owed.
+        self.freed: dict[str, None] = {}
+        self.sweeps = 0
+        self.cursor = ""
 
     @property
     def at_rest(self) -> bool:
-        return not (self.running or self.reserved or self.ready or self.backlog)
+        return not (
+            self.running or self.reserved or self.ready or self.retries or self.backlog or self.freed
+            or self.shut or self.retry_at or self.breaker.failures
+        )  # fmt: skip
 
-    def room(self, *, ahead: int) -> int:
-        """How many more may be promised a place, if ``ahead`` may wait for a hand."""
-        return max(0, self.limit + ahead - self.running - self.reserved - len(self.ready))
+    @property
+    def claimed_singly(self) -> bool:
+        """Whether what is claimed begins at once, and nothing is held ready."""
+        return self.pace is not None or self.kind not in BORN_LEASED
+
+    @property
+    def held(self) -> int:
+        return self.running + self.reserved + len(self.ready) + len(self.retries)
+
+    def share(self) -> int:
+        """How many retries may be under way: a quarter while first attempts wait, and never all."""
+        quarter = max(1, self.limit // TURNS)
+        waited_for = self.backlog or bool(self.ready)
+        return quarter if waited_for else max(1, self.limit - quarter)
+
+    def late(self, now: int) -> bool:
+        """Whether retries are due."""
+        return self.retry_at is not None and self.retry_at <= now
+
+    def waits_until(self, now: int) -> int | None:
+        """When a lane that is shut or held up may go on, or ``None`` when it may now."""
+        if now < self.paused_since:  # the clock was set back: the pause is not longer for that
+            self.paused_until += now - self.paused_since
+            self.paused_since = now
+        if self.paused_until > now:
+            return self.paused_until
+        if self.breaker.standing(now) == "open":
+            return self.breaker.until
+        if self.again_since <= now < self.again_at:
+            return self.again_at
+        return None
 
 
 class Lanes:
@@ -44,25 +112,36 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[str, Lane] = {}
-        self._paused: set[str] = set()
         self._bytes = 0
+        self.look: set[str] = set()  # lanes to claim from
 
     def __getitem__(self, name: str) -> Lane:
-        lane = self._lanes.get(name)
-        if lane is None:
-            lane = self._lanes[name] = Lane()
+        return self._lanes.get(name) or self._made(name, "webhook")
+
+    def of(self, delivery: Delivery) -> Lane:
+        lane = self._lanes.get(delivery.lane) or self._made(delivery.lane, delivery.kind)
+        lane.tenant = delivery.tenant
         return lane
 
-    def room(self, name: str, *, ahead: int) -> int:
-        """How many deliveries of this lane may be claimed: in steps, and while there is memory for them."""
-        ahead = 0 if self._bytes > READY_BYTES else min(ahead, CLAIM_AHEAD)
-        return self[name].room(ahead=ahead)
+    def _made(self, name: str, kind: Kind) -> Lane:
+        lane = self._lanes[name] = Lane(name, kind)
+        return lane
 
-    def reserve(self, name: str, now: int) -> bool:
+    def get(self, name: str) -> Lane | None:
+        return self._lanes.get(name)
+
+    def all(self) -> Iterable[Lane]:
+        return tuple(self._lanes.values())
+
+    @property
+    def budget(self) -> int:
+        """How many more bytes of events may be held ready."""
+        return READY_BYTES - self._bytes
+
+    def reserve(self, name: str, kind: Kind = "webhook") -> bool:
         """Promise a place to a new delivery, unless older ones wait for it."""
-        lane = self[name]
-        full = lane.room(ahead=READY) == 0 or self._bytes > READY_BYTES
-        if lane.backlog or lane.paused_until > now or full:
+        lane = self._lanes.get(name) or self._made(name, kind)
+        if lane.backlog or lane.shut or lane.held >= lane.limit + READY or self._bytes > READY_BYTES:
             lane.backlog = True
             return False
         lane.reserved += 1
@@ -72,70 +151,183 @@ class Lanes:
         """Places that were promised and are not needed."""
         lane = self[name]
         lane.reserved -= count
-        self._tidy(name, lane)
+        self._tidy(lane)
 
-    def enter(self, delivery: Delivery, event: Event | None, now: int) -> bool:
-        """Turn a promised place into a delivery to be done: at once (true), or when a hand is free."""
-        lane = self[delivery.lane]
+    def enter(self, delivery: Delivery, event: Event | None, now: int) -> Literal["begin", "ready", "shut"]:
+        """Turn a promised place into a delivery that begins now, when a hand is free, or that may not begin."""
+        lane = self.of(delivery)
         lane.reserved -= 1
-        if lane.running < lane.limit and lane.paused_until <= now:
+        retry = is_retry(delivery)
+        if lane.shut and not self._try_out(lane, delivery, now):
+            lane.backlog = True
+            return "shut"
+        if lane.running < lane.limit and (not retry or lane.retrying < lane.share()):
             lane.running += 1
-            return True
-        lane.ready.append((delivery, event))
+            lane.retrying += retry
+            return "begin"
+        (lane.retries if retry else lane.ready).append((delivery, event))
         self._bytes += len(event.data) if event else 0
-        return False
+        return "ready"
 
-    def leave(self, name: str, now: int) -> tuple[Delivery, Event | None] | None:
+    def leave(self, delivery: Delivery, now: int) -> Work | None:
         """A hand is free: what it does next, or ``None``."""
-        lane = self[name]
-        if lane.ready and lane.paused_until <= now:
-            return self._next(lane)
+        lane = self.of(delivery)
         lane.running -= 1
-        self._tidy(name, lane)
-        return None
+        retry = is_retry(delivery)
+        lane.retrying -= retry
+        following = self._next(lane)
+        if following is not None:
+            lane.running += 1
+            lane.retrying += is_retry(following[0])
+        if (lane.backlog or lane.retry_at) and self._hungry(lane, now):
+            self.look.add(lane.name)
+        elif following is None:
+            self._tidy(lane)
+        return following
 
-    def hungry(self, name: str) -> bool:
-        """Whether there is more in the database, and room for it."""
+    def queued(self, delivery: Delivery) -> None:
+        """A delivery waits in the database."""
+        lane = self.of(delivery)
+        if is_retry(delivery):
+            lane.retry_at = 1  # due, whenever that is
+        else:
+            lane.backlog = True
+        if delivery.order_key is not None:
+            self.free(lane, delivery.order_key)
+        self.look.add(lane.name)
+
+    def settled(self, delivery: Delivery) -> bool:
+        """An attempt was written down, and the delivery is like this now; whether its lane is to be looked into."""
+        if delivery.next_at is None and delivery.order_key is None:
+            lane = self._lanes.get(delivery.lane)
+            if lane is None or lane.pace is None:
+                return False
+        else:
+            lane = self.of(delivery)
+        if delivery.state == "queued":
+            lane.backlog = True
+        elif delivery.next_at is not None:
+            lane.retry_at = min(delivery.next_at, lane.retry_at or delivery.next_at)
+        if delivery.order_key is not None and delivery.next_at is None:
+            self.free(lane, delivery.order_key)
+        self.look.add(lane.name)
+        return True
+
+    def heard(
+        self, delivery: Delivery, said: Health, *, began: int, now: int, chance: float
+    ) -> list[Delivery]:
+        """An attempt says this of its receiver; deliveries that are not to be held ready any more."""
+        lane = self.of(delivery)
+        before = lane.breaker
+        lane.breaker = breaker.heard(before, said, delivery.id, began=began, now=now, chance=chance)
+        if before.pause or lane.breaker.pause:
+            lane.shut = lane.breaker.pause > 0 or lane.paused_until > now
+            self.look.add(lane.name)
+            if lane.shut and not before.pause:
+                return self.drain(lane)
+        return []
+
+    def pause(self, name: str, now: int, until: int) -> list[Delivery]:
+        """Nothing more of this lane begins before ``until``; deliveries that are not to be held ready any more."""
         lane = self[name]
-        return lane.backlog and len(lane.ready) * 2 <= READY and lane.running <= lane.limit
+        lane.paused_since, lane.paused_until = now, max(lane.paused_until, until)
+        lane.shut = True
+        self.look.add(name)
+        return self.drain(lane)
 
-    def pause(self, name: str, until: int) -> None:
-        """Nothing more of this lane begins before ``until``."""
-        lane = self[name]
-        lane.paused_until = max(lane.paused_until, until)
-        self._paused.add(name)
+    def reset(self, lane: Lane) -> None:
+        """Forget what is held against a receiver."""
+        lane.breaker, lane.paused_until, lane.shut = CLOSED, 0, False
+        self.look.add(lane.name)
 
-    def next_resume(self) -> int | None:
-        """When the first of the paused lanes may go on."""
-        return min((self[name].paused_until for name in self._paused), default=None)
-
-    def resume(self, now: int) -> list[tuple[Delivery, Event | None]]:
-        """What was held ready in lanes whose pause is over, and may begin now."""
-        begun: list[tuple[Delivery, Event | None]] = []
-        for name in [name for name in self._paused if self[name].paused_until <= now]:
-            lane = self[name]
-            self._paused.discard(name)
-            lane.paused_until = 0
-            while lane.ready and lane.running < lane.limit:
-                lane.running += 1
-                begun.append(self._next(lane))
-            self._tidy(name, lane)
-        return begun
-
-    def resume_all(self) -> None:
-        """End every pause."""
-        for name in self._paused:
-            self[name].paused_until = 0
+    def drain(self, lane: Lane) -> list[Delivery]:
+        """Take what a lane holds ready out of it."""
+        work = [*lane.ready, *lane.retries]
+        lane.ready.clear()
+        lane.retries.clear()
+        self._bytes -= sum(len(event.data) for _, event in work if event)
+        lane.backlog = lane.backlog or bool(work)
+        return [delivery for delivery, _ in work]
 
     def unbegun(self) -> list[Delivery]:
         """All that is held ready, of all lanes."""
-        return [delivery for lane in self._lanes.values() for delivery, _ in lane.ready]
+        return [delivery for lane in self._lanes.values() for delivery, _ in (*lane.ready, *lane.retries)]
 
-    def _next(self, lane: Lane) -> tuple[Delivery, Event | None]:
-        delivery, event = lane.ready.popleft()
+    def want(self, lane: Lane, now: int) -> Wanted | None:
+        """What to claim for a lane now, if anything; places are not promised yet."""
+        if lane.waits_until(now) is not None:
+            return None
+        if lane.shut:
+            lane.shut = lane.breaker.pause > 0
+        hands = lane.limit - lane.running - lane.reserved
+        firsts, late = lane.backlog or bool(lane.freed) or lane.sweeps > 0, lane.late(now)
+        if lane.shut:
+            hands = 0 if lane.breaker.probe or lane.reserved else 1
+            wanted, most = (hands, hands), hands
+        elif lane.claimed_singly or self._bytes > READY_BYTES:
+            wanted, most = (hands, min(hands, lane.share() - lane.retrying)), hands
+        else:
+            ahead = lane.limit + READY - lane.held
+            wanted = (ahead, lane.share() + READY_RETRIES - lane.retrying - len(lane.retries))
+            most = sum(wanted)
+        wanted = (max(0, wanted[0]) * firsts, max(0, wanted[1]) * late)
+        most = min(most, sum(wanted))
+        if most <= 0:
+            return None
+        lane.turn += 1
+        freed = tuple(lane.freed)[:FREED]
+        for key in freed:
+            del lane.freed[key]
+        return Wanted(
+            tenant=lane.tenant,
+            lane=lane.name,
+            firsts=wanted[0],
+            retries=wanted[1],
+            most=most,
+            # A probe is a first attempt or a retry in turn: whichever can succeed will.
+            turn=lane.turn * (2 if lane.shut else 1),
+            pace=lane.pace,
+            freed=freed,
+            sweep=lane.sweeps > 0,
+            cursor=lane.cursor,
+        )
+
+    def free(self, lane: Lane, key: str) -> None:
+        """Something of this subject may be due."""
+        lane.freed[key] = None
+        if len(lane.freed) > MOST_FREED:
+            lane.freed.clear()
+            lane.sweeps = 2
+        self.look.add(lane.name)
+
+    def _hungry(self, lane: Lane, now: int) -> bool:
+        """Whether there is more in the database and room for it. A lane with a pace is asked once it is settled."""
+        if lane.pace is not None or 2 * (len(lane.ready) + len(lane.retries)) > READY:
+            return False
+        return lane.backlog or lane.late(now)
+
+    def _try_out(self, lane: Lane, delivery: Delivery, now: int) -> bool:
+        """Whether this delivery is the one by which a receiver that was ill is tried out."""
+        half_open = lane.paused_until <= now and lane.breaker.standing(now) == "half_open"
+        if not half_open or lane.breaker.probe:
+            return False
+        lane.breaker = breaker.probing(lane.breaker, delivery.id)
+        return True
+
+    def _next(self, lane: Lane) -> Work | None:
+        if lane.shut:
+            return None
+        queue = lane.ready
+        if lane.retries and lane.retrying < lane.share():
+            lane.turn += 1
+            if not lane.ready or lane.turn % TURNS == 0:
+                queue = lane.retries
+        if not queue:
+            return None
+        delivery, event = queue.popleft()
         self._bytes -= len(event.data) if event else 0
         return delivery, event
 
-    def _tidy(self, name: str, lane: Lane) -> None:
-        if lane.at_rest and lane.paused_until == 0:
-            self._lanes.pop(name, None)
+    def _tidy(self, lane: Lane) -> None:
+        if lane.at_rest:
+            self._lanes.pop(lane.name, None)

@@ -55,10 +55,13 @@ class Replayer:
         now = self._clock.now()
 
         def renew(event: Event, old: Delivery | None) -> Delivery:
+            name, lane = new_id("dlv"), replay.spec.hook
+            batches = lane if old and old.size else None
             return Delivery(
                 tenant=replay.tenant,
-                id=new_id("dlv"),
-                lane=replay.spec.hook,
+                id=name,
+                lane=lane,
+                order_key=hook.pace.order_key(event.subject, name, batches) if hook.pace else None,
                 kind=hook.kind,
                 state="queued",
                 next_at=now,

@@ -96,6 +96,11 @@ def settle(delivery: Delivery, outcome: Outcome, policy: Policy, now: int, chanc
     return replace(attempted, state="waiting", next_at=at)
 
 
+def is_retry(delivery: Delivery) -> bool:
+    """Whether the next attempt repeats one that failed. One that a person asks for counts as a first."""
+    return delivery.tries > 0 and delivery.resume_state is None
+
+
 def extra_attempt(delivery: Delivery, now: int) -> Delivery | None:
     """A delivery with one more attempt, now, at a person's wish; ``None`` where its state allows none.
 

@@ -25,9 +25,9 @@ EVENT_COLUMNS = (
     "cause:t depth:i campaign:t message:t verdicts:b"
 )
 DELIVERY_COLUMNS = (
-    "tenant:t id:t seq:i lane:t kind:t state:t hook:t campaign:t event:t contact:t address:t attempts:i "
-    "tries:i next_at:i owner:t error:t resume_state:t resume_at:i replay:t depth:i size:i weight:i created_at:i "
-    "updated_at:i"
+    "tenant:t id:t seq:i lane:t order_key:t kind:t state:t hook:t campaign:t event:t contact:t address:t "
+    "attempts:i tries:i next_at:i owner:t error:t resume_state:t resume_at:i replay:t depth:i size:i weight:i "
+    "created_at:i updated_at:i"
 )
 SEEN = {"email.opened": "opened_at", "email.clicked": "clicked_at"}
 KEEP_KEYS = 30 * DAY
@@ -189,8 +189,8 @@ def event_row(e: Event) -> tuple[Value, ...]:
 
 def delivery_row(d: Delivery) -> tuple[Value, ...]:
     return (
-        d.tenant, d.id, d.seq, d.lane, d.kind, d.state, d.hook, d.campaign, d.event, d.contact, d.address,
-        d.attempts, d.tries, d.next_at, d.owner, d.error, d.resume_state, d.resume_at,
+        d.tenant, d.id, d.seq, d.lane, d.order_key, d.kind, d.state, d.hook, d.campaign, d.event, d.contact,
+        d.address, d.attempts, d.tries, d.next_at, d.owner, d.error, d.resume_state, d.resume_at,
         d.replay, d.depth, d.size, d.weight, d.created_at, d.updated_at,
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ EVERYONE = -1
 RESTING = "SELECT id FROM campaigns WHERE finished_at IS NULL AND state IN ('paused', 'cancelled')"
 _CANCEL = (
     "UPDATE deliveries SET state = 'cancelled', next_at = NULL, error = 'cancelled', resume_state = NULL,"
-    " resume_at = NULL, updated_at = ? WHERE (tenant, id) IN (SELECT tenant, id FROM deliveries"
+    " resume_at = NULL, updated_at = ? WHERE (tenant, id) IN (SELECT d.tenant, d.id FROM deliveries d"
     " WHERE tenant = ? AND campaign = ? AND state IN ('waiting', 'queued', 'sending') AND next_at IS NOT NULL"
     " AND hook IS NULL LIMIT ? {skip_locked}) RETURNING id"
 )

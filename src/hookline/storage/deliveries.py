@@ -7,19 +7,17 @@ from typing import Any, cast
 
 import msgspec
 
-from hookline.model import MINUTE, Attempt, ContactChange, Delivery, Event, Kind
+from hookline.model import MINUTE, Attempt, ContactChange, Delivery
 from hookline.rules import lifecycle
-from hookline.storage.accepting import DELIVERY_COLUMNS, insert, names, store_follow_ups
-from hookline.storage.campaigns import RESTING
-from hookline.storage.events import find_events
+from hookline.storage.accepting import insert, names, store_follow_ups
+from hookline.storage.claiming import BUDGET, Claimed, Due, Wanted, claim_plan, due_plan
 from hookline.storage.health import Illness, disable_hook, failing, note_health, recovered
-from hookline.storage.plans import Database, Many, Plan, Row, Sql, Value, Wake, all_of, one
+from hookline.storage.ordering import give_keys, recheck_keys, unkeyed
+from hookline.storage.plans import Database, Many, Plan, Sql, Value, Wake, all_of, one
+from hookline.storage.rows import COLUMNS, to_delivery
 from hookline.storage.units import ContactMoved, Prepared, Settlement
 
-COLUMNS = names(DELIVERY_COLUMNS)
-FIELDS = COLUMNS.split(", ")
 CLOCKS_DIFFER = MINUTE  # so far the clocks of several machines may be apart without anybody's fault
-PENDING = ("waiting", "queued")
 ATTEMPT_COLUMNS = (
     "tenant:t delivery:t number:i id:t started_at:i finished_at:i outcome:t error:t detail:t status:i "
     "request:b response:b"
@@ -36,14 +34,7 @@ SETTLE = (
     " WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id"
     " AND deliveries.owner = v.owner AND deliveries.attempts = v.was"
 )
-# A mail that was put off is sent when it is tried again.
-SENT_ANEW = "ON CONFLICT (tenant, id) DO UPDATE SET sent_at = excluded.sent_at"
 _encode = msgspec.json.Encoder().encode
-
-
-def to_delivery(row: Row) -> Delivery:
-    values: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
-    return Delivery(**values)
 
 
 def attempt_row(a: Attempt) -> tuple[Value, ...]:
@@ -64,82 +55,41 @@ class Settled(msgspec.Struct, frozen=True):
     illnesses: tuple[Illness, ...] = ()
 
 
-class Due(msgspec.Struct, frozen=True):
-    """Lanes with what waits in them, and the version of the configuration of that moment."""
-
-    config: int
-    lanes: list[tuple[str, int, Kind]]
-
-
-class Claimed(msgspec.Struct, frozen=True):
-    """What was taken, and the version of the configuration that held at that moment."""
-
-    config: int
-    work: tuple[tuple[Delivery, Event | None], ...]
-
-
 class Deliveries:
     def __init__(self, database: Database) -> None:
         self._db = database
 
     async def due(self) -> Due:
-        """Each lane that has something waiting, with the time and the kind of its earliest."""
+        """Each lane that has something waiting."""
+        return await self._db.read(due_plan)
 
-        def plan() -> Plan[Due]:
-            version = yield Sql("SELECT config FROM clock WHERE id = 1")
-            # Hops from lane to lane along the index of what is due, however long each lane's queue is.
-            rows = yield Sql(
-                "WITH RECURSIVE l(lane) AS ("
-                " SELECT (SELECT MIN(lane) FROM deliveries WHERE next_at IS NOT NULL) UNION ALL"
-                " SELECT (SELECT MIN(d.lane) FROM deliveries d WHERE d.next_at IS NOT NULL AND d.lane > l.lane)"
-                f" FROM l WHERE l.lane IS NOT NULL), r(id) AS ({RESTING})"
-                " SELECT l.lane, (SELECT MIN(d.next_at) FROM deliveries d"
-                " WHERE d.lane = l.lane AND d.next_at IS NOT NULL), (SELECT d.kind FROM deliveries d"
-                " WHERE d.lane = l.lane AND d.next_at IS NOT NULL ORDER BY d.next_at LIMIT 1)"
-                " FROM l WHERE l.lane IS NOT NULL AND l.lane NOT IN (SELECT id FROM r)"
-            )
-            return Due(cast("int", version[0][0]), cast("list[tuple[str, int, Kind]]", rows))
+    async def claim(
+        self,
+        wanted: Sequence[Wanted],
+        owner: str,
+        now: int,
+        *,
+        config: int | None = None,
+        budget: int = BUDGET,
+    ) -> Claimed:
+        """Take due deliveries, with their events, of which ``budget`` says how many bytes there is room for.
 
-        return await self._db.read(plan)
-
-    async def claim(self, wanted: Sequence[tuple[str, int]], owner: str, now: int) -> Claimed:
-        """Take up to so many due deliveries of each lane, with their events.
-
-        A mail's message is made in the same commit: from then on it counts as sent.
+        What is taken is committed before it is returned. Raises StaleConfig when ``config``, the version of
+        the configuration that ``wanted`` was thought out under, does not hold any more.
         """
+        return await self._db.run(
+            lambda: claim_plan(
+                wanted, owner, now, config=config, budget=budget, skip_locked=self._db.skip_locked
+            )
+        )
 
-        def plan() -> Plan[Claimed]:
-            claimed: list[Delivery] = []
-            mail = any(lane.startswith("cmp_") for lane, _ in wanted)
-            resting = {row[0] for row in (yield Sql(RESTING))} if mail else set()
-            for lane, most in wanted:
-                if lane in resting:
-                    continue
-                rows = yield Sql(
-                    "UPDATE deliveries SET state = 'sending', owner = ?, next_at = NULL, updated_at = ?"
-                    " WHERE (tenant, id) IN (SELECT tenant, id FROM deliveries"
-                    " WHERE lane = ? AND next_at <= ? ORDER BY next_at, seq LIMIT ?"
-                    f" {self._db.skip_locked}) RETURNING {COLUMNS}",
-                    (owner, now, lane, now, most),
-                )
-                claimed += sorted(map(to_delivery, rows), key=lambda delivery: delivery.seq)
-            mails = [d for d in claimed if d.kind == "email"]
-            if mails:
-                columns = "tenant:t id:t campaign:t hook:t contact:t address:t sent_at:i depth:i flags:i"
-                yield Many(
-                    insert("messages", columns, SENT_ANEW),
-                    columns,
-                    [
-                        (d.tenant, d.id, d.campaign, d.hook, d.contact, d.address or "", now, d.depth, 0)
-                        for d in mails
-                    ],
-                )
-            events = yield from find_events(sorted({(d.tenant, d.event) for d in claimed if d.event}))
-            version = yield Sql("SELECT config FROM clock WHERE id = 1")
-            work = tuple((d, events.get((d.tenant, d.event or ""))) for d in claimed)
-            return Claimed(cast("int", version[0][0]), work)
-
-        return await self._db.run(plan)
+    async def give_keys(self, tenant: str, lane: str, changes: int) -> None:
+        """Give the open deliveries of a lane that has come to be in order the keys that they lack."""
+        keys: list[tuple[str, str]] | None = None
+        while keys is None or keys:
+            keys = await self._db.read(lambda: unkeyed(tenant, lane))
+            found = keys
+            await self._db.run(lambda: give_keys(tenant, lane, found, changes))  # noqa: B023 - awaited here
 
     async def settle(self, batch: Sequence[Settlement]) -> Settled:
         """Commit attempts, states and what follows from them, for those that are still ours.
@@ -201,7 +151,7 @@ class Deliveries:
                 (dead_after, epoch),
             )
             rows = yield Sql(
-                "UPDATE deliveries SET owner = ? WHERE (tenant, id) IN (SELECT tenant, id FROM deliveries"
+                "UPDATE deliveries SET owner = ? WHERE (tenant, id) IN (SELECT d.tenant, d.id FROM deliveries d"
                 " WHERE owner IS NOT NULL AND owner <> ? AND owner NOT IN (SELECT epoch FROM processes)"
                 f" LIMIT ? {self._db.skip_locked}) RETURNING {COLUMNS}",
                 (epoch, epoch, limit),
@@ -242,6 +192,8 @@ class Deliveries:
             after = lifecycle.extra_attempt(before, now) if before else None
             if before is None or after is None:
                 return None
+            if before.order_key is None:
+                yield recheck_keys(tenant, before.lane)
             rows = yield Sql(
                 "UPDATE deliveries SET state = ?, next_at = ?, updated_at = ?, resume_state = ?, resume_at = ?"
                 " WHERE tenant = ? AND id = ? AND state = ? AND attempts = ? RETURNING id",
@@ -261,11 +213,14 @@ class Deliveries:
 
         def plan() -> Plan[None]:
             yield Many(
-                "UPDATE deliveries SET state = 'queued', owner = NULL, next_at = v.at, updated_at = v.at"
+                "UPDATE deliveries SET state = v.state, owner = NULL, next_at = v.at, updated_at = v.at"
                 " FROM {v} WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id"
                 " AND deliveries.owner = v.owner",
-                "tenant:t id:t owner:t at:i",
-                [(d.tenant, d.id, d.owner, now) for d in unbegun],
+                "tenant:t id:t owner:t state:t at:i",
+                [
+                    (d.tenant, d.id, d.owner, "waiting" if lifecycle.is_retry(d) else "queued", now)
+                    for d in unbegun
+                ],
             )
             if unbegun:
                 yield Wake("dispatch")

@@ -198,6 +198,12 @@ def _erase_deliveries(erasure: Erasure, last: int, events: Sequence[str], now: i
             everything,
         )
         yield Many(
+            "UPDATE deliveries SET order_key = v.mark FROM {v} WHERE deliveries.tenant = v.tenant"
+            " AND deliveries.id = v.id AND deliveries.order_key <> deliveries.lane",
+            "tenant:t id:t mark:t",
+            [(erasure.tenant, name, erasure.mark) for _, name, _ in everything],
+        )
+        yield Many(
             "UPDATE attempts SET request = NULL, response = NULL, detail = 'erased' FROM {v}"
             " WHERE attempts.tenant = v.tenant AND attempts.delivery = v.id",
             "tenant:t id:t",

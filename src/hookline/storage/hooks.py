@@ -8,6 +8,7 @@ import msgspec
 
 from hookline.model import Hook, HookInput, SigningKey
 from hookline.storage.health import disable_hook, forget_health, hold
+from hookline.storage.ordering import recheck_keys
 from hookline.storage.plans import TAKE_CLOCK, Database, Plan, Row, Sql, Wake, one
 from hookline.storage.sealing import Sealer
 from hookline.storage.units import HookMoved
@@ -87,6 +88,7 @@ class Hooks:
         if not rows:
             raise HookMoved
         yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
+        yield recheck_keys(after.tenant, after.id)
         yield Wake("dispatch")
         if after.disabled_reason is not None and before.disabled_reason is None:
             yield from hold(after.tenant, after.id, after.updated_at)
@@ -117,6 +119,7 @@ class Hooks:
                 yield Sql(cancel + "state = 'held'", (now, tenant, hook))
                 yield from forget_health(tenant, hook)
                 yield Wake("dispatch")
+                yield Sql("DELETE FROM lanes WHERE tenant = ? AND lane = ?", (tenant, hook))
             return bool(rows)
 
         return await self._db.run(plan)

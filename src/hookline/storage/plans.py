@@ -57,8 +57,8 @@ class StorageUnavailable(Exception):
 class Database(Protocol):
     """What the two drivers have in common.
 
-    Dialect holes: ``skip_locked`` is what follows a claiming SELECT, ``now`` the database's own clock in
-    microseconds.
+    Dialect holes: ``skip_locked`` is what follows a SELECT that claims rows of a table ``d``, ``now`` the
+    database's own clock in microseconds.
     """
 
     dialect: str

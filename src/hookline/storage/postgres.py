@@ -133,7 +133,7 @@ class PostgresDatabase:
     """A PostgreSQL database, by its URL; connections are made when they are needed and pooled."""
 
     dialect = "postgres"
-    skip_locked = "FOR UPDATE SKIP LOCKED"
+    skip_locked = "FOR UPDATE OF d SKIP LOCKED"
     now = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
     def __init__(self, url: str, connections: int = 8) -> None:

@@ -11,9 +11,10 @@ from hookline.model import Delivery, Event, Replay, ReplayInput
 from hookline.rules.matching import matches
 from hookline.storage.accepting import DELIVERY_COLUMNS, INSERT_DELIVERIES, delivery_row
 from hookline.storage.batching import copy
-from hookline.storage.deliveries import to_delivery
 from hookline.storage.events import decode_verdicts
+from hookline.storage.ordering import recheck_keys
 from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Row, Sql, Value, Wake, one
+from hookline.storage.rows import to_delivery
 
 COLUMNS = "tenant, id, seq, spec, state, cursor, until_seq, total, done, created_at, finished_at"
 FIELDS = COLUMNS.split(", ")
@@ -21,7 +22,7 @@ CHUNK = 1000  # how many old deliveries, and how many events, are looked at in o
 LAST = 2**62
 Renew = Callable[[Event, Delivery | None], Delivery]
 # All of an event but what its publisher sent: a delivery finds that when it is claimed.
-SLIM = "tenant, id, seq, type, source, time, accepted_at, depth, verdicts"
+SLIM = "tenant, id, seq, type, source, subject, time, accepted_at, depth, verdicts"
 
 
 class Replays:
@@ -86,7 +87,10 @@ class Replays:
             found, cursor = yield from _next(stored)
             owed = yield from _release(found, now)
             if owed:
-                yield from _store([(renew(event, old), old) for event, old in owed])
+                made = [(renew(event, old), old) for event, old in owed]
+                yield from _store(made)
+                if any(delivery.order_key is None for delivery, _ in made):
+                    yield recheck_keys(stored.tenant, stored.spec.hook)
                 yield Wake("dispatch")
             finished = cursor >= stored.until_seq
             after = msgspec.structs.replace(

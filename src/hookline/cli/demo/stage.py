@@ -52,9 +52,8 @@ class Stage(Struct, frozen=True):
     async def pass_time(self, until: int, notice: Notice) -> None:
         """Let time pass up to ``until``, pausing at every moment at which something falls due."""
         while (now := self.clock.now()) < until:
-            due = [
-                lane[1] for lane in (await self.app.services.storage.deliveries.due()).lanes if lane[1] > now
-            ]
+            lanes = (await self.app.services.storage.deliveries.due()).lanes
+            due = [lane.retry_at for lane in lanes if lane.retry_at is not None and lane.retry_at > now]
             self.clock.advance(min([*due, until]) - now)
             await self.work()
             await notice()

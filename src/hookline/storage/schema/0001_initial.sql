@@ -100,6 +100,8 @@ CREATE TABLE deliveries (
   id TEXT NOT NULL,
   seq BIGINT NOT NULL,
   lane TEXT NOT NULL,
+  -- what it is in order with, where its hook asks for an order
+  order_key TEXT,
   kind TEXT NOT NULL CHECK (kind IN ('webhook', 'slack', 'email', 'sms', 'contact')),
   state TEXT NOT NULL CHECK (
     state IN ('waiting', 'queued', 'sending', 'succeeded', 'failed', 'cancelled', 'held')
@@ -131,8 +133,12 @@ CREATE TABLE deliveries (
   CHECK (hook IS NOT NULL OR campaign IS NOT NULL OR event IS NOT NULL)
 );
 CREATE UNIQUE INDEX deliveries_seq ON deliveries (tenant, seq);
-CREATE INDEX deliveries_due ON deliveries (lane, next_at) WHERE next_at IS NOT NULL;
-CREATE INDEX deliveries_held ON deliveries (owner) WHERE owner IS NOT NULL;
+-- First attempts are queued, retries wait for their time: each is found without wading through the others.
+CREATE INDEX deliveries_due ON deliveries (lane, state, next_at) WHERE next_at IS NOT NULL;
+-- The lane comes first, to count what is under way in it; who owns what is asked seldom, and walks what there is.
+CREATE INDEX deliveries_held ON deliveries (lane, owner) WHERE owner IS NOT NULL;
+CREATE INDEX deliveries_order ON deliveries (lane, order_key, seq)
+  WHERE order_key IS NOT NULL AND state IN ('waiting', 'queued', 'sending');
 CREATE INDEX deliveries_event ON deliveries (tenant, event) WHERE event IS NOT NULL;
 CREATE INDEX deliveries_hook ON deliveries (tenant, hook, seq) WHERE hook IS NOT NULL;
 CREATE INDEX deliveries_campaign ON deliveries (tenant, campaign, seq) WHERE campaign IS NOT NULL;
@@ -160,6 +166,17 @@ CREATE TABLE batch_events (
   PRIMARY KEY (tenant, delivery, place)
 );
 CREATE INDEX batch_events_event ON batch_events (tenant, event);
+
+-- A lane with a pace: what is spent of its rate, as JSON (rules.pacing). Whoever claims from it holds its row.
+-- Its open deliveries have their order keys as of so many changes: those that came before may lack them.
+CREATE TABLE lanes (
+  tenant TEXT NOT NULL,
+  lane TEXT NOT NULL,
+  spent TEXT NOT NULL,
+  changes BIGINT NOT NULL,
+  keyed BIGINT NOT NULL,
+  PRIMARY KEY (tenant, lane)
+);
 
 -- New deliveries on purpose, from old events: cursor walks the sequence up to until_seq.
 CREATE TABLE replays (

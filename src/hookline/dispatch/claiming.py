@@ -1,0 +1,180 @@
+"""Claiming: which lanes are looked into, how much of each is taken, and when they are looked into again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from hookline.actions.work import CompiledHook
+from hookline.dispatch.lanes import CONCURRENCY, HANDS, Lane, Lanes
+from hookline.intake import Config, Intake
+from hookline.model import SECOND, Delivery, Event
+from hookline.storage import Storage
+from hookline.storage.claiming import Due, Taken, Wanted
+from hookline.storage.units import StaleConfig
+
+MOST = 256  # deliveries in one commit: what waits for the database meanwhile does not wait long
+BUSY = SECOND // 50  # another process is claiming from the lane
+OTHERS = SECOND // 10  # other processes have all the places that there are
+LOOKING = SECOND // 20  # between two parts of a look through very many subjects
+
+
+class Claimer:
+    """Takes work out of the database into the lanes. ``begin`` is called with each delivery that was taken,
+    ``release`` with those that a changed hook takes back, ``give_keys`` with lanes that have come to be in order."""
+
+    def __init__(self, storage: Storage, intake: Intake, lanes: Lanes, epoch: Callable[[], str]) -> None:
+        self._storage = storage
+        self._intake = intake
+        self._lanes = lanes
+        self._epoch = epoch
+        self._config: Config | None = None
+        self._alarms: dict[str, int] = {}
+        self.begin: Callable[[Delivery, Event | None], None] = lambda delivery, event: None
+        self.release: Callable[[Sequence[Delivery]], None] = lambda deliveries: None
+        self.give_keys: Callable[[Lane, int], None] = lambda lane, changes: None
+
+    async def scan(self, now: int) -> None:
+        """See which lanes have something waiting."""
+        due = await self._storage.deliveries.due()
+        self._intake.expect_config(due.config)
+        self._note(due, now)
+
+    def _note(self, due: Due, now: int) -> None:
+        waiting = {standing.lane for standing in due.lanes}
+        for lane in self._lanes.all():
+            if lane.name not in waiting:
+                lane.backlog, lane.retry_at = False, None
+        for standing in due.lanes:
+            lane = self._lanes[standing.lane]
+            lane.tenant, lane.kind = standing.tenant, standing.kind
+            lane.backlog, lane.retry_at = standing.firsts, standing.retry_at
+            if lane.cursor or not lane.sweeps:
+                lane.sweeps = 2 if lane.cursor else 1
+            self._lanes.look.add(lane.name)
+
+    async def claim(self, now: int) -> int | None:
+        """Take what is due and has room; when to look again, if that is known."""
+        for name in [name for name, at in self._alarms.items() if at <= now]:
+            del self._alarms[name]
+            self._lanes.look.add(name)
+        while names := self._lanes.look:
+            self._lanes.look = set()
+            config = await self._adopt()
+            wanted: list[Wanted] = []
+            for name in sorted(names):
+                lane = self._lanes[name]
+                self._know(lane, config)
+                asked = self._lanes.want(lane, now)
+                if asked is None:
+                    self._remember(lane, now)
+                else:
+                    lane.reserved += asked.most
+                    wanted.append(asked)
+            for part in _parts(wanted):
+                await self._take(part, config, now)
+        return min(self._alarms.values(), default=None)
+
+    async def _adopt(self) -> Config:
+        """The hooks of now. A lane whose hook has changed begins anew: it may have another receiver, and pace."""
+        config = await self._intake.config()
+        if config is self._config:
+            return config
+        self._config = config
+        for lane in self._lanes.all():
+            before = lane.updated_at
+            self._know(lane, config)
+            if before and lane.updated_at != before:
+                self._lanes.reset(lane)
+            if lane.pace is not None and (lane.ready or lane.retries):
+                self.release(self._lanes.drain(lane))
+        return config
+
+    @staticmethod
+    def _know(lane: Lane, config: Config) -> None:
+        hook = config.hooks.get((lane.tenant, lane.name))
+        pace = None
+        if isinstance(hook, CompiledHook):
+            lane.kind, lane.updated_at, pace = hook.kind, hook.hook.updated_at, hook.pace
+        lane.pace = pace
+        lane.limit = HANDS.get(lane.kind, CONCURRENCY)
+        if pace is not None and pace.concurrency is not None:
+            lane.limit = min(pace.concurrency, HANDS.get(lane.kind, pace.concurrency))
+
+    async def _take(self, wanted: Sequence[Wanted], config: Config, now: int) -> None:
+        unused = {asked.lane: asked.most for asked in wanted}
+        try:
+            claimed = await self._storage.deliveries.claim(
+                wanted, self._epoch(), now, config=config.version, budget=self._lanes.budget
+            )
+        except BaseException as error:
+            for asked in wanted:
+                if asked.freed:  # they are not told a second time
+                    self._lanes[asked.lane].sweeps = 2
+            if not isinstance(error, StaleConfig):
+                raise
+            self._intake.forget_config()
+            self._lanes.look |= unused.keys()
+        else:
+            for delivery, event in claimed.work:
+                unused[delivery.lane] -= 1
+                self.begin(delivery, event)
+            for asked, taken in zip(wanted, claimed.taken, strict=True):
+                self._learn(asked, taken, cut=claimed.cut, now=now)
+        finally:
+            for name, count in unused.items():
+                self._lanes.give_back(name, count)
+
+    def _learn(self, asked: Wanted, taken: Taken, *, cut: bool, now: int) -> None:
+        """What a claim says of a lane: whether it has more, and when that may be taken."""
+        lane = self._lanes[asked.lane]
+        full = taken.firsts + taken.retries >= asked.most
+        lane.held_up, lane.again_since, lane.again_at = taken.held_up, now, taken.again_at or 0
+        if asked.retries:
+            lane.retry_at = taken.retry_at
+        if taken.unkeyed is not None:
+            lane.again_at = now + LOOKING
+            self.give_keys(lane, taken.unkeyed)
+        elif taken.held_up == "busy":
+            lane.again_at = now + BUSY
+        elif taken.held_up == "concurrency" and not lane.running:
+            lane.again_at = now + OTHERS
+        elif asked.pace is not None and asked.pace.ordered:
+            self._looked_through(lane, asked, taken, full=full, now=now)
+        if not (cut or taken.held_up or taken.unkeyed is not None) and asked.firsts:
+            lane.backlog = full or taken.firsts >= asked.firsts
+        self._remember(lane, now)
+
+    def _looked_through(self, lane: Lane, asked: Wanted, taken: Taken, *, full: bool, now: int) -> None:
+        """A look through the subjects of a lane goes on until a whole one has found nothing more."""
+        if full:
+            lane.sweeps = 2
+        if not asked.sweep:
+            return
+        lane.cursor = taken.cursor
+        if full:
+            return
+        if taken.cursor:
+            lane.again_at = now + LOOKING
+        elif lane.sweeps:
+            lane.sweeps -= 1
+            if lane.sweeps:
+                self._lanes.look.add(lane.name)
+
+    def _remember(self, lane: Lane, now: int) -> None:
+        """Look into this lane again in time."""
+        later = lane.waits_until(now)
+        times = [at for at in (later, lane.retry_at) if at is not None and at > now]
+        if times:
+            self._alarms[lane.name] = min(times)
+
+
+def _parts(wanted: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
+    """Commits of a size that keeps nobody waiting."""
+    part: list[Wanted] = []
+    for asked in wanted:
+        if part and sum(each.most for each in part) + asked.most > MOST:
+            yield part
+            part = []
+        part.append(asked)
+    if part:
+        yield part
