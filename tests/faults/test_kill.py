@@ -12,7 +12,7 @@ import aiohttp
 from support.process import Serve
 from support.receiver import Receiver, receiving
 
-BURST = 2000
+BURST = 1000
 KILLS = 10
 CLIENTS = 16
 
