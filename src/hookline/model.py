@@ -506,8 +506,27 @@ class Campaign(Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
+class MessageInput(Strict, frozen=True, kw_only=True):
+    """What a user writes to send one mail. ``variables`` are for its templates, ``tags`` and ``metadata`` come back in
+    all that is told of it."""
+
+    to: str
+    from_: str = msgspec.field(name="from")
+    subject: Annotated[str, Meta(max_length=998)] = ""
+    template: str | None = None
+    html: str | None = None
+    text: str | None = None
+    reply_to: str | None = None
+    stream: Literal["bulk", "transactional"] = "bulk"
+    track: Track = msgspec.field(default_factory=Track)
+    variables: dict[str, Any] = {}
+    tags: Annotated[list[Name], Meta(max_length=20)] = []
+    metadata: dict[str, str] = {}
+
+
 class Message(Struct, frozen=True, kw_only=True):
-    """A mail to one contact. Its id is its delivery's; ``flags`` are bits of ``rules.counting``."""
+    """A mail to one contact. Its id is its delivery's; ``flags`` are bits of ``rules.counting``, ``labels`` the tags
+    and metadata that it was given, as JSON."""
 
     tenant: str
     id: str
@@ -518,6 +537,7 @@ class Message(Struct, frozen=True, kw_only=True):
     contact: str | None = None
     depth: int = 0
     flags: int = 0
+    labels: bytes | None = None
 
 
 class Suppression(Struct, frozen=True, kw_only=True):

@@ -96,7 +96,9 @@ async def perform(
     if delivery.campaign is not None and delivery.hook is None:
         return await email.perform_campaign(delivery, tools)
     if delivery.campaign is None and delivery.hook is None:
-        return await email.perform_confirmation(delivery, tools)
+        return await (email.perform_confirmation if delivery.event else email.perform_message)(
+            delivery, tools
+        )
     if hook is None or isinstance(hook, Invalid):
         why = "the hook was deleted" if hook is None else str(hook)
         return Outcome(result="permanent", error="cancelled", detail=why)

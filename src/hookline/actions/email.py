@@ -7,8 +7,8 @@ from typing import Any
 
 from hookline.actions.work import VARIABLES, Invalid, Plan, Tools, Work
 from hookline.mail import compose, confirming
-from hookline.mail.sender import Letter, Mailer, filled
-from hookline.model import Campaign, Contact, Delivery, EmailAction, Outcome
+from hookline.mail.sender import Letter, Mailer, filled, prepare_message
+from hookline.model import Campaign, Contact, Delivery, EmailAction, MessageInput, Outcome
 from hookline.rules import templates
 from hookline.rules.addresses import normalise, parse_address
 from hookline.rules.contacts import contact_value
@@ -122,6 +122,34 @@ async def perform_campaign(delivery: Delivery, tools: Tools) -> Outcome:
     if contact is None:
         return Outcome(result="permanent", error="cancelled", detail="the contact was deleted")
     return await tools.mailer.send(delivery, campaign_letter(tools, campaign, contact, delivery.address))
+
+
+async def perform_message(delivery: Delivery, tools: Tools) -> Outcome:
+    """The one mail that somebody asked for."""
+    if tools.mailer is None:
+        return NO_SERVER
+    spec = await tools.storage.mails.get(delivery.tenant, delivery.id)
+    if spec is None or delivery.address is None:
+        return Outcome(result="permanent", error="cancelled", detail="the mail is no longer kept")
+    contact = await tools.storage.contacts.by_email(delivery.tenant, delivery.address)
+    letter = Letter(
+        prepared=prepare_message(spec),
+        variables={
+            "contact": contact_value(contact) if contact else None,
+            "variables": spec.variables,
+            "now": to_datetime(tools.clock.now()),
+        },
+        address=delivery.address,
+        stream=spec.stream,
+        labels=labels_of(spec),
+    )
+    return await tools.mailer.send(delivery, letter)
+
+
+def labels_of(spec: MessageInput) -> dict[str, Any]:
+    """The tags and the metadata that there are."""
+    found = {"tags": spec.tags, "metadata": spec.metadata}
+    return {name: value for name, value in found.items() if value}
 
 
 def campaign_letter(tools: Tools, campaign: Campaign, contact: Contact, address: str) -> Letter:

@@ -31,6 +31,7 @@ from hookline.api import (
     lists,
     mail_templates,
     mailjet,
+    messages,
     openapi,
     receiving,
     replays,
@@ -58,8 +59,8 @@ class Resource(Protocol):
 
 RESOURCES: tuple[Resource, ...] = (
     events, hooks, deliveries, replays, imports, exports, erasures, contacts, lists, segments, suppressions,
-    mail_templates, campaigns, campaign_life, connections, sources, receiving, inbound, keys, tracking, confirming,
-    mailjet, health, docs,
+    mail_templates, campaigns, campaign_life, messages, connections, sources, receiving, inbound, keys, tracking,
+    confirming, mailjet, health, docs,
 )  # fmt: skip
 
 

@@ -28,7 +28,8 @@ def mail_event(
         "email": message.address,
         "sent_at": format_time(message.sent_at),
     }
-    known = {name: value for name, value in about.items() if value is not None}
+    labels = msgspec.json.decode(message.labels) if message.labels else {}
+    known = labels | {name: value for name, value in about.items() if value is not None}
     return EventDraft(
         type=kind,
         source=source,

@@ -18,6 +18,7 @@ from hookline.model import (
     Delivery,
     EmailAction,
     EventDraft,
+    MessageInput,
     Outcome,
     Template,
 )
@@ -33,6 +34,7 @@ ALWAYS = frozenset({"hard_bounce", "complaint", "manual", "invalid"})
 
 
 CAMPAIGN_VARIABLES = frozenset({"contact", "campaign", "now"})
+MESSAGE_VARIABLES = frozenset({"contact", "variables", "now"})
 KEPT_TEXTS = 64
 
 
@@ -50,7 +52,21 @@ def prepare_campaign(spec: CampaignInput) -> compose.Prepared:
     )
 
 
-Texts = TypeVar("Texts", CampaignInput, EmailAction)
+def prepare_message(spec: MessageInput) -> compose.Prepared:
+    """The same for a single mail."""
+    return compose.prepare(
+        subject=spec.subject,
+        html=spec.html,
+        text=spec.text,
+        from_=spec.from_,
+        reply_to=spec.reply_to,
+        track_opens=spec.track.opens,
+        track_clicks=spec.track.clicks,
+        variables=MESSAGE_VARIABLES,
+    )
+
+
+Texts = TypeVar("Texts", CampaignInput, EmailAction, MessageInput)
 
 
 def filled(texts: Texts, template: Template) -> Texts:
@@ -62,13 +78,15 @@ def filled(texts: Texts, template: Template) -> Texts:
 
 
 class Letter(Struct, frozen=True, kw_only=True):
-    """What is to be sent, and to whom. ``list`` is "" for a mail that belongs to no list."""
+    """What is to be sent, and to whom. ``list`` is "" for a mail that belongs to no list; ``labels`` are the tags and
+    the metadata that come back in its events."""
 
     prepared: compose.Prepared
     variables: Mapping[str, Any]
     address: str
     stream: Literal["bulk", "transactional"] = "bulk"
     list: str = ""
+    labels: Mapping[str, Any] = {}
 
 
 class Mailer:
@@ -232,6 +250,7 @@ class Mailer:
             "sent_at": format_time(delivery.updated_at),
             "list": letter.list or None,
             "provider": "smtp",
+            **letter.labels,
             **facts,
         }
         return EventDraft(

@@ -18,6 +18,7 @@ from hookline.storage.events import Events
 from hookline.storage.grouping import Grouped
 from hookline.storage.hooks import Hooks
 from hookline.storage.imports import Imports
+from hookline.storage.mails import Mails
 from hookline.storage.migrations import migrate, remember_secret_key
 from hookline.storage.plans import Database, Loop, StorageUnavailable
 from hookline.storage.postgres import PostgresDatabase
@@ -49,6 +50,7 @@ class Storage:
         self.deliveries = Deliveries(database)
         self.events = Events(database)
         self.hooks = Hooks(database, sealer)
+        self.mails = Mails(database)
         self.imports = Imports(database, self.contacts.mark)
         self.replays = Replays(database)
         self.templates = Templates(database)

@@ -277,11 +277,14 @@ class Campaigns:
     async def message(self, tenant: str, message: str) -> Message | None:
         def plan() -> Plan[Message | None]:
             rows = yield Sql(
-                f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE tenant = ? AND id = ?",
+                f"SELECT {MESSAGE_COLUMNS}, (SELECT w.labels FROM mails w WHERE w.tenant = messages.tenant"
+                " AND w.id = messages.id) FROM messages WHERE tenant = ? AND id = ?",
                 (tenant, message),
             )
             row = one(rows)
-            return _to_message(row) if row else None
+            if row is None:
+                return None
+            return msgspec.structs.replace(_to_message(row[:-1]), labels=cast("bytes | None", row[-1]))
 
         return await self._db.read(plan)
 

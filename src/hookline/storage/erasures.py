@@ -188,6 +188,11 @@ def _erase_deliveries(erasure: Erasure, last: int, events: Sequence[str], now: i
                 columns,
                 to_person,
             )
+        yield Many(
+            "DELETE FROM mails WHERE (tenant, id) IN (SELECT v.tenant, v.id FROM {v})",
+            "tenant:t id:t",
+            [row[:2] for row in to_person],
+        )
     if found:
         everything = [(erasure.tenant, name, now) for name in sorted(cast("set[str]", found))]
         yield Many(

@@ -129,8 +129,8 @@ CREATE TABLE deliveries (
   PRIMARY KEY (tenant, id),
   CHECK ((next_at IS NOT NULL) = (state IN ('waiting', 'queued'))),
   CHECK ((owner IS NOT NULL) = (state = 'sending')),
-  -- without a hook and a campaign it is a mail that asks to confirm an event's subscription
-  CHECK (hook IS NOT NULL OR campaign IS NOT NULL OR event IS NOT NULL)
+  -- without a hook and a campaign it is a mail of its own, or one that asks to confirm an event's subscription
+  CHECK (hook IS NOT NULL OR campaign IS NOT NULL OR kind = 'email')
 );
 CREATE UNIQUE INDEX deliveries_seq ON deliveries (tenant, seq);
 -- First attempts are queued, retries wait for their time: each is found without wading through the others.
@@ -371,6 +371,15 @@ CREATE TABLE templates (
   PRIMARY KEY (tenant, id)
 );
 CREATE UNIQUE INDEX templates_name ON templates (tenant, name);
+
+-- The one mail that POST /v1/messages asked for, under its delivery's id; labels are its tags and metadata.
+CREATE TABLE mails (
+  tenant TEXT NOT NULL,
+  id TEXT NOT NULL,
+  spec {blob} NOT NULL,
+  labels {blob},
+  PRIMARY KEY (tenant, id)
+);
 
 -- One row a mail, made when its delivery is claimed; flags say what has happened to it (rules.counting).
 CREATE TABLE messages (
