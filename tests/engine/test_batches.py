@@ -156,3 +156,16 @@ async def test_what_a_batch_holds_when_its_hook_is_switched_off_is_held(
     engine.clock.advance(10 * SECOND)
     await engine.run()
     assert [d.state for d in await engine.deliveries()] == ["held"] and not receiver.got
+
+
+async def test_mailjets_groups_are_at_most_one_a_second_whatever_comes(
+    engine: Engine, receiver: Receiver
+) -> None:
+    spec = hook(receiver, "mailjet-grouped", on=["email.*"], batch={"max": 2, "every": "1s"})
+    await engine.hook(spec)
+    for n in range(6):
+        await engine.publish("email.opened", {"email": f"{n}@example.com", "machine": False})
+    for count in (1, 2, 3):
+        await engine.run()
+        assert [len(body) for body in receiver.verified(SECRET)] == [2] * count
+        engine.clock.advance(SECOND)

@@ -53,7 +53,7 @@ def compile_hook(hook: Hook) -> CompiledHook:
         schedule=tuple(schedule),
         timeout=timeout / SECOND,
         batch=_batching(spec, plan),
-        pace=_pace(spec),
+        pace=_pace(spec, plan),
     )
 
 
@@ -71,8 +71,8 @@ def _batching(spec: HookInput, plan: Plan) -> Batching | None:
     return Batching(spec.batch.max, every)
 
 
-def _pace(spec: HookInput) -> Pace | None:
-    rate = None
+def _pace(spec: HookInput, plan: Plan) -> Pace | None:
+    rate = plan.rate
     if spec.rate is not None:
         per = _duration("/rate/per", spec.rate.per)
         if not SHORTEST_PERIOD <= per <= LONGEST_PERIOD:

@@ -12,6 +12,7 @@ from hookline.actions.work import USER_AGENT, VARIABLES, Batching, Invalid, Plan
 from hookline.model import Event, Outcome, WebhookAction
 from hookline.net.http import Request, check_ca
 from hookline.rules import mailjet, signing, templates
+from hookline.rules.pacing import Rate
 
 KIND = "webhook"
 OURS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "hookline-delivery", "user-agent"})
@@ -38,6 +39,10 @@ class WebhookPlan(Plan, frozen=True, kw_only=True):
     @property
     def batch(self) -> Batching | None:
         return Batching(mailjet.BATCH, mailjet.EVERY) if self.action.format == "mailjet-grouped" else None
+
+    @property
+    def rate(self) -> Rate | None:
+        return Rate(1, mailjet.EVERY) if self.action.format == "mailjet-grouped" else None
 
 
 def compile(action: WebhookAction) -> WebhookPlan:

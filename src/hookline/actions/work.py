@@ -13,7 +13,7 @@ from hookline.mail.sender import Mailer
 from hookline.model import Delivery, Event, Hook, Kind, Outcome
 from hookline.net.http import HttpClient
 from hookline.rules.cel import Expression
-from hookline.rules.pacing import Pace
+from hookline.rules.pacing import Pace, Rate
 from hookline.storage import Storage
 
 USER_AGENT = f"Hookline/{__version__}"
@@ -55,6 +55,11 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     def address(self, values: Mapping[str, Any]) -> str | None:
         """Whom the delivery goes to, where that is a person; worked out when the event comes."""
+        return None
+
+    @property
+    def rate(self) -> Rate | None:
+        """How often it acts where the hook does not say."""
         return None
 
     def passes_over(self, event: Event) -> str:
