@@ -22,11 +22,13 @@ from hookline.mail.erasing import Eraser
 from hookline.mail.sender import Mailer
 from hookline.net.http import HttpClient
 from hookline.net.inbox import Inbox
-from hookline.net.smtp import SmtpClient, parse_smtp_url
+from hookline.net.relays import Relay, Relays, parse_smtp_urls
+from hookline.net.smtp import SmtpClient
 from hookline.net.targets import Targets
 from hookline.rules.correlation import relay_of
+from hookline.rules.dkim import signer
 from hookline.services import Services
-from hookline.settings import Settings, secret_key
+from hookline.settings import Settings, dkim_keys, secret_key
 from hookline.storage import derive, open_storage
 
 # A lane takes 32 at most: hundreds of hooks may hang at once before one takes a connection from another.
@@ -36,7 +38,7 @@ MOST_CONNECTIONS = 16_000
 class App:
     """A whole Hookline: ``asgi`` is its HTTP face, ``services`` what is behind it."""
 
-    def __init__(self, services: Services, mail: SmtpClient | None) -> None:
+    def __init__(self, services: Services, mail: Relays | None) -> None:
         self.services = services
         self.asgi = Api(services, dashboard.routes())
         self._mail = mail
@@ -108,11 +110,15 @@ async def build(
     clock = clock or RealClock()
     key = secret_key(settings)
     targets = Targets.parse(settings.allow_targets)
-    smtp = parse_smtp_url(settings.smtp_url) if settings.smtp_url else None
-    relay = relay_of(smtp.host, smtp.provider) if smtp else ""
+    servers = parse_smtp_urls(settings.smtp_url) if settings.smtp_url else []
+    providers = [relay_of(server.host, server.provider) for server in servers]
+    signers = [signer(*key) for key in dkim_keys(settings)]
     storage = await open_storage(settings.storage_url, key)
     http = HttpClient(targets, max_connections=MOST_CONNECTIONS)
-    mail = SmtpClient(smtp, connections=MAIL_HANDS) if smtp else None
+    mail = None
+    if servers:
+        clients = [SmtpClient(server, connections=MAIL_HANDS) for server in servers]
+        mail = Relays([Relay(client, provider) for client, provider in zip(clients, providers, strict=True)])
     token_key = derive(key, "tokens")
     mailer = None
     if mail is not None:
@@ -121,8 +127,8 @@ async def build(
             storage,
             settings.public_url,
             token_key,
-            relay=relay,
             bounce_domain=settings.bounce_domain,
+            signers=signers,
             clock=clock,
             wall=wall,
         )

@@ -26,11 +26,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     listen          host:port of the HTTP server
     public_url      how the world reaches us; links and pixels in mails begin with it
     database        postgresql://…, or empty for SQLite in the home
-    smtp_url        smtp://user:password@host:port?starttls=auto|always|never&provider=…, or smtps://…
+    smtp_url        smtp://user:password@host:port?starttls=auto|always|never&provider=…, or smtps://…; several
+                    between spaces or commas, the best first
     allow_targets   CIDRs, comma-separated, that hooks may reach although they are not public
     secret_key      64 hexadecimal digits, or empty for a file in the home
     bounce_domain   domain whose mail comes back to us: return paths and unsubscribe addresses are in it
     mail_listen     host:port of the SMTP server that takes that mail
+    dkim_domain     domains, comma-separated, whose mails are signed
+    dkim_selector   the name under which their public keys are in the DNS: one for all, or one for each
+    dkim_key        private keys in PEM, or files of them: one for all, or one for each
     grace           seconds that SIGTERM gives to what is under way
     """
 
@@ -43,6 +47,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     secret_key: str = ""
     bounce_domain: str = ""
     mail_listen: str = ""
+    dkim_domain: str = ""
+    dkim_selector: str = ""
+    dkim_key: str = ""
     grace: str = "10"
 
     @property
@@ -128,6 +135,8 @@ def _check(settings: Settings) -> None:
         raise ValueError(
             "HOOKLINE_DATABASE is postgresql://user:password@host/name; leave it empty for SQLite in the home"
         )
+    if any((settings.dkim_domain, settings.dkim_selector, settings.dkim_key)):
+        dkim_keys(settings)
     if settings.secret_key:
         _key(settings.secret_key, "HOOKLINE_SECRET_KEY")
 
@@ -150,6 +159,35 @@ def _key(text: str, where: str) -> bytes:
     if len(key) != 32:
         raise ValueError(f"{where} has to be 64 hexadecimal digits (32 bytes)")
     return key
+
+
+def dkim_keys(settings: Settings) -> list[tuple[str, str, bytes]]:
+    """Domain, selector and private key (PEM) of each domain whose mails are signed. ValueError for what is amiss."""
+    domains = _parts(settings.dkim_domain)
+    columns = []
+    for name, found in (
+        ("SELECTOR", _parts(settings.dkim_selector)),
+        ("KEY", _parts(settings.dkim_key)),
+    ):
+        if not domains and found:
+            raise ValueError(f"HOOKLINE_DKIM_{name} is for HOOKLINE_DKIM_DOMAIN, which is not set")
+        if domains and len(found) not in (1, len(domains)):
+            raise ValueError(f"HOOKLINE_DKIM_{name} has one for all of HOOKLINE_DKIM_DOMAIN, or one for each")
+        columns.append(found * len(domains) if len(found) == 1 else found)
+    return [(domain, selector, _pem(key)) for domain, selector, key in zip(domains, *columns, strict=True)]
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in (piece.strip() for piece in text.split(",")) if part]
+
+
+def _pem(text: str) -> bytes:
+    if text.startswith("-----BEGIN"):
+        return text.replace("\\n", "\n").encode()
+    try:
+        return Path(text).read_bytes()
+    except OSError as error:
+        raise ValueError(f"HOOKLINE_DKIM_KEY: {error}") from None
 
 
 def secret_key(settings: Settings) -> bytes:

@@ -31,7 +31,8 @@ from hookline.model import (
 )
 from hookline.net.dns import Resolver
 from hookline.net.http import HttpClient
-from hookline.net.smtp import SmtpClient, parse_smtp_url
+from hookline.net.relays import Relay, Relays, parse_smtp_urls
+from hookline.net.smtp import SmtpClient
 from hookline.net.targets import Targets
 from hookline.rules import signing
 from hookline.rules.ids import new_id
@@ -53,7 +54,8 @@ class Engine:
         self.clock = ManualClock(start)
         self.storage = storage
         self.http = HttpClient(Targets.parse("127.0.0.0/8"), resolver=resolver)
-        self.smtp = SmtpClient(parse_smtp_url(smtp_url)) if smtp_url else None
+        servers = parse_smtp_urls(smtp_url) if smtp_url else []
+        self.smtp = Relays([Relay(SmtpClient(server)) for server in servers]) if servers else None
         self.token_key = derive(KEY, "tokens")
         mailer = None
         if self.smtp:

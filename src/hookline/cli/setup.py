@@ -41,23 +41,28 @@ async def _check_database(settings: Settings) -> tuple[str, bool, str]:
 
 
 async def _check_smtp(settings: Settings) -> tuple[str, bool, str]:
-    from hookline.net.smtp import SmtpClient, parse_smtp_url
+    from hookline.net.relays import parse_smtp_urls
+    from hookline.net.smtp import SmtpClient
     from hookline.rules.correlation import relay_of
 
     if not settings.smtp_url:
         return "SMTP", True, "not set: HOOKLINE_SMTP_URL is needed to send mail"
+    well, told = True, []
     try:
-        server = parse_smtp_url(settings.smtp_url)
-        relay = relay_of(server.host, server.provider)
+        servers = parse_smtp_urls(settings.smtp_url)
+        relays = [relay_of(server.host, server.provider) for server in servers]
     except ValueError as error:
         return "SMTP", False, str(error)
-    client = SmtpClient(server)
-    try:
-        trouble = await client.check()
-    finally:
-        await client.close()
-    where = f"{server.host}:{server.port}" + (f" ({relay})" if relay else "")
-    return "SMTP", trouble is None, where if trouble is None else f"{where}: {trouble.detail}"
+    for server, relay in zip(servers, relays, strict=True):
+        client = SmtpClient(server)
+        try:
+            trouble = await client.check()
+        finally:
+            await client.close()
+        where = f"{server.host}:{server.port}" + (f" ({relay})" if relay else "")
+        well = well and trouble is None
+        told.append(where if trouble is None else f"{where}: {trouble.detail}")
+    return "SMTP", well, ", ".join(told)
 
 
 def _where(settings: Settings, dialect: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
 from typing import Any, Literal, TypeVar
 
@@ -22,8 +22,9 @@ from hookline.model import (
     Outcome,
     Template,
 )
-from hookline.net.smtp import SmtpClient, SmtpResult
-from hookline.rules import correlation, mail_tokens, tokens
+from hookline.net.relays import Relays
+from hookline.net.smtp import SmtpResult
+from hookline.rules import correlation, dkim, mail_tokens, tokens
 from hookline.rules.bounces import classify
 from hookline.rules.templates import TemplateError
 from hookline.rules.times import format_time
@@ -91,18 +92,18 @@ class Letter(Struct, frozen=True, kw_only=True):
 
 class Mailer:
     """Sends letters. ``wall`` is real time, for the Date header; ``clock`` says when an event happened;
-    ``relay`` is the provider that the server is of, "" for none; ``bounce_domain`` is where answers to a mail
-    come to, each to an address of its own, "" for the sender's."""
+    ``bounce_domain`` is where answers to a mail come to, each to an address of its own, "" for the sender's;
+    ``signers`` sign for the domains that there are keys of."""
 
     def __init__(
         self,
-        smtp: SmtpClient,
+        smtp: Relays,
         storage: Storage,
         public_url: str,
         token_key: bytes,
         *,
-        relay: str = "",
         bounce_domain: str = "",
+        signers: Sequence[dkim.Signer] = (),
         clock: Clock,
         wall: Callable[[], float],
     ) -> None:
@@ -110,7 +111,7 @@ class Mailer:
         self._storage = storage
         self._base = public_url.rstrip("/")
         self._key = token_key
-        self._relay = relay
+        self._signers = signers
         self._domain = bounce_domain.lower()
         self._clock = clock
         self._wall = wall
@@ -141,14 +142,11 @@ class Mailer:
             detail = f"{letter.address} is not mailed: {reason}"
             return Outcome(result="permanent", error="suppressed", detail=detail, follow_ups=(event,))
         try:
-            sender, raw = self.compose(delivery, letter)
-        except TemplateError as error:
+            sent = await self._smtp.send(lambda relay: self.compose(delivery, letter, relay), letter.address)
+        except (TemplateError, ValueError) as error:  # or an address that no server could be asked about
             return Outcome(result="permanent", error="template", detail=str(error))
-        try:
-            result = await self._smtp.send(sender, letter.address, raw)
-        except ValueError as error:  # an address that no server could be asked about
-            return Outcome(result="permanent", error="template", detail=str(error))
-        asked = {"from": sender, "to": letter.address, "bytes": len(raw)}
+        result = sent.result
+        asked = {"from": sent.sender, "to": letter.address, "bytes": sent.size, "server": sent.place + 1}
         told = {
             "code": result.code,
             "enhanced": result.enhanced,
@@ -179,15 +177,15 @@ class Mailer:
                     return "unsubscribe"
         return None
 
-    def compose(self, delivery: Delivery, letter: Letter) -> tuple[str, bytes]:
-        """The envelope's sender and the whole message. Raises TemplateError."""
+    def compose(self, delivery: Delivery, letter: Letter, relay: str = "") -> tuple[str, bytes]:
+        """The envelope's sender and the whole message, for this provider's relay. Raises TemplateError."""
         links = _Links(self._base, self._key, delivery, letter.list)
         leave = links.unsubscribe_url if letter.stream == "bulk" else None
         variables = {**letter.variables, "unsubscribe_url": links.unsubscribe_url}
         rendered = letter.prepared.render(variables, links, footer_url=leave)
         headers = [
             ("X-Hookline-Message", delivery.id),
-            *correlation.headers(self._relay, delivery.id),
+            *correlation.headers(relay, delivery.id),
         ]
         if delivery.campaign is not None:
             headers.append(("Feedback-ID", f"{delivery.campaign}:{delivery.tenant}:hookline"))
@@ -200,6 +198,9 @@ class Mailer:
             list_unsubscribe_address=self._answers_to("u", delivery) if leave else None,
             extra=headers,
         )
+        signer = dkim.signer_for(self._signers, rendered.sender)
+        if signer is not None:
+            raw = signer.sign(raw, int(self._wall()))
         return self._answers_to("b", delivery) or rendered.sender, raw
 
     def _answers_to(self, purpose: mail_tokens.Purpose, delivery: Delivery) -> str | None:

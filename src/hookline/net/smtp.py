@@ -80,6 +80,8 @@ def parse_smtp_url(url: str) -> SmtpSettings:
         raise ValueError("the SMTP URL must begin with smtp:// or smtps://")
     if not parts.hostname:
         raise ValueError("the SMTP URL names no host")
+    if any(char.isspace() or char == "," for char in parts.hostname):
+        raise ValueError("each server is an SMTP URL of its own, which must begin with smtp:// or smtps://")
     if parts.path not in ("", "/") or parts.fragment:
         raise ValueError("the SMTP URL ends after the port, but for ?starttls=… and ?provider=…")
     username, password = _login(parts)
