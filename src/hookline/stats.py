@@ -20,6 +20,7 @@ DEFINITIONS = {
     "opened_machine": "messages fetched by a machine, such as a privacy proxy or a scanner",
     "clicked": "messages in which a person followed a link at least once",
     "clicked_total": "all clicks by people",
+    "clicked_machine": "messages of which a machine, such as a scanner, followed a link",
     "bounced": "messages refused, at once or later",
     "bounced_hard": "messages bounced because the address does not work",
     "blocked": "messages not tried: suppressed, or refused for policy",
@@ -32,11 +33,15 @@ DEFINITIONS = {
     "complaint_rate": "complained / delivered",
     "bounce_rate": "bounced / attempted",
 }
+EVENT_DEFINITIONS = {
+    "events": "events that were accepted",
+    "deliveries": "deliveries that came to be, replays left out",
+}
 
 
 async def campaign_figures(storage: Storage, tenant: str, campaign: str) -> dict[str, int | float | None]:
     """All figures of a campaign, live: read from its counters, never recomputed from its events."""
-    return rates(await storage.campaigns.counters(tenant, campaign))
+    return rates(await storage.figures.total(tenant, "campaign", campaign))
 
 
 def rates(counts: Mapping[str, int]) -> dict[str, int | float | None]:

@@ -274,7 +274,7 @@ async def test_the_figures_follow_what_happens(mail_api: Client, mailserver: Mai
         "bounce_rate": round(1 / 3, 6),
     }
     assert stats | expected == stats
-    assert stats.keys() - {"definitions"} == stats["definitions"].keys()
+    assert stats.keys() - {"definitions", "links", "domains"} == stats["definitions"].keys()
     assert stats["definitions"]["open_rate"] == "opened / delivered"
 
     async def who(query: str) -> list[str]:

@@ -103,7 +103,7 @@ async def test_a_report_that_names_another_recipient_is_not_about_our_mail(api: 
     for event, kind in zip(await events(api), ("email.opened", "email.sent"), strict=True):
         assert (event["type"], event["subject"], event["cause"]) == (kind, "bob@example.com", None)
         assert "message" not in event["data"]
-    assert await api.app.services.storage.campaigns.counters("default", "cmp_x") == {}
+    assert await api.app.services.storage.figures.total("default", "campaign", "cmp_x") == {}
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ async def test_a_mail_of_ours_is_recognised(api: Client) -> None:
     assert (opened["cause"], opened["depth"], opened["campaign"]) == (message.id, 1, "cmp_x")
     assert delivered["type"] == "email.delivered"
     assert [event["id"] for event in await events(api, "campaign=cmp_x")] == [opened["id"], delivered["id"]]
-    counters = await api.app.services.storage.campaigns.counters("default", "cmp_x")
+    counters = await api.app.services.storage.figures.total("default", "campaign", "cmp_x")
     assert counters == {"opened": 1, "opened_total": 1, "attempted": 1}
 
 
@@ -250,7 +250,7 @@ async def test_a_mail_of_another_tenant_is_not(api: Client) -> None:
     [event] = await events(api)
     assert "message" not in event["data"]
     assert event["cause"] is None
-    assert await api.app.services.storage.campaigns.counters("other", "cmp_x") == {}
+    assert await api.app.services.storage.figures.total("other", "campaign", "cmp_x") == {}
 
 
 async def test_a_hard_bounce_suppresses_the_address(api: Client) -> None:

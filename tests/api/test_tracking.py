@@ -373,3 +373,35 @@ async def test_a_hook_does_not_see_what_came_of_its_own_mail(
     await mail_api.settled()
     assert len(await events(mail_api, "email.opened")) == 2
     assert len(mailserver.to("ada@example.com")) == 2
+
+
+# --- figures
+
+
+async def test_the_figures_of_a_campaign_by_link_and_domain(mail_api: Client, mail: Mail) -> None:
+    await visit(mail_api, "GET", mail.pixel)
+    for agent in (FIREFOX, FIREFOX, "curl/8.0"):
+        await visit(mail_api, "GET", mail.link, agent)
+    found = await stats(mail_api, mail)
+    assert found["links"] == [
+        {
+            "link": 0,
+            "url": TARGET,
+            "clicked": 1,
+            "clicked_total": 2,
+            "clicked_machine": 1,
+        }
+    ]
+    [domain] = found["domains"]
+    assert (domain["domain"], domain["attempted"], domain["opened"], domain["clicked"]) == (
+        "example.com",
+        2,
+        1,
+        1,
+    )
+    path = f"/v1/stats?by=link&campaign={mail.campaign}&resolution=day&timing=message"
+    [link] = (await mail_api.get(path)).json["data"]
+    assert (link["link"], link["clicked"], link["clicked_total"]) == ("0", 1, 2)
+    for query in ("", "?by=campaign", "?by=list", "?by=domain", f"?by=domain&campaign={mail.campaign}"):
+        [row] = (await mail_api.get(f"/v1/stats{query}")).json["data"]
+        assert (row["attempted"], row["sent"], row["opened"], row["click_rate"]) == (2, 2, 1, 0.5), query

@@ -173,5 +173,5 @@ async def test_two_processes_share_a_long_list_and_nobody_is_missed_or_twice(
         assert (await types(first)).count("campaign.started") == 1
         await first.storage.campaigns.cancel("default", "cmp_x")
         await asyncio.gather(first.campaigns.run_once(), second.campaigns.run_once())
-        figures = await first.storage.campaigns.counters("default", "cmp_x")
+        figures = await first.storage.figures.total("default", "campaign", "cmp_x")
         assert (figures["cancelled"], mailserver.mails) == (2 * CHUNK + 5, [])

@@ -334,7 +334,7 @@ async def test_mails_are_claimed_with_their_message_and_counted_once(storage: St
     for kind in ("email.sent", "email.sent", "email.opened", "email.opened", "email.complained"):
         await raise_event(kind)
     await raise_event("email.opened", machine=True)
-    counted = await storage.campaigns.counters("default", "cmp_a")
+    counted = await storage.figures.total("default", "campaign", "cmp_a")
     assert counted == {
         "attempted": 1, "sent": 1, "opened": 1, "opened_total": 2, "opened_machine": 1, "complained": 1,
     }  # fmt: skip

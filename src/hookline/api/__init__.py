@@ -37,6 +37,7 @@ from hookline.api import (
     replays,
     segments,
     sources,
+    stats,
     suppressions,
     tracking,
 )
@@ -60,7 +61,7 @@ class Resource(Protocol):
 RESOURCES: tuple[Resource, ...] = (
     events, hooks, deliveries, replays, imports, exports, erasures, contacts, lists, segments, suppressions,
     mail_templates, campaigns, campaign_life, messages, connections, sources, receiving, inbound, keys, tracking,
-    confirming, mailjet, health, docs,
+    confirming, mailjet, health, stats, docs,
 )  # fmt: skip
 
 

@@ -31,8 +31,35 @@ class CampaignShown(Struct, frozen=True, kw_only=True):
     finished_at: str | None
 
 
+class LinkStats(Struct, frozen=True, kw_only=True):
+    """A link, as it stands in the template, by its place among the mail's links; ``null`` where a provider tells of it,
+    by its URL. ``clicked`` counts messages, ``clicked_machine`` those in which a machine followed it."""
+
+    link: int | None
+    url: str
+    clicked: int
+    clicked_total: int
+    clicked_machine: int
+
+
+class DomainStats(Struct, frozen=True, kw_only=True):
+    """Figures of the recipients at one domain."""
+
+    domain: str
+    attempted: int
+    delivered: int
+    opened: int
+    clicked: int
+    bounced: int
+    complained: int
+    unsubscribed: int
+
+
 class Stats(Struct, frozen=True, kw_only=True):
-    """Counts of messages (``_total``: of events) and rates as fractions of 1, ``null`` without a denominator."""
+    """Counts of messages (``_total``: of events) and rates as fractions of 1, ``null`` without a denominator.
+
+    ``links`` are the most clicked, ``domains`` those of the most recipients, at most 50 of each.
+    """
 
     recipients: int
     waiting: int
@@ -46,6 +73,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     opened_machine: int
     clicked: int
     clicked_total: int
+    clicked_machine: int
     bounced: int
     bounced_hard: int
     blocked: int
@@ -57,6 +85,8 @@ class Stats(Struct, frozen=True, kw_only=True):
     unsubscribe_rate: float | None
     complaint_rate: float | None
     bounce_rate: float | None
+    links: list[LinkStats]
+    domains: list[DomainStats]
     definitions: dict[str, str]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any, Literal
 
 import msgspec
@@ -13,10 +14,20 @@ from msgspec import Struct
 from hookline.actions.email import campaign_values
 from hookline.api.auth import Caller
 from hookline.api.bodies import convert
-from hookline.api.campaign_view import FLAGS, CampaignShown, Recipient, Stats, recipient, shown
+from hookline.api.campaign_view import (
+    FLAGS,
+    CampaignShown,
+    DomainStats,
+    LinkStats,
+    Recipient,
+    Stats,
+    recipient,
+    shown,
+)
 from hookline.api.errors import ApiError, bad_parameter, invalid, not_found
 from hookline.api.mail_templates import Preview, PreviewInput, preview
 from hookline.api.paging import After, Limit, Page, page_of, place_of
+from hookline.api.stats import link_figures
 from hookline.mail.compose import FieldError
 from hookline.mail.sender import Letter, Mailer, filled, prepare_campaign
 from hookline.model import (
@@ -33,9 +44,10 @@ from hookline.rules.ids import is_id, new_id
 from hookline.rules.merging import merge_patch
 from hookline.rules.times import parse_time
 from hookline.services import Services
-from hookline.stats import DEFINITIONS, campaign_figures
+from hookline.stats import DEFINITIONS, campaign_figures, rates
 
 TAGS = ["Campaigns"]
+TOP = 50
 
 
 class TestOutcome(Struct, frozen=True, kw_only=True):
@@ -182,9 +194,30 @@ class Campaigns:
         return Stats(
             recipients=await self._storage.campaigns.recipient_count(tenant, campaign.id),
             waiting=await self._storage.deliveries.open_count(tenant, campaign.id),
+            links=await self._links(campaign),
+            domains=await self._domains(campaign),
             definitions=DEFINITIONS,
             **values,
         )
+
+    async def _links(self, campaign: Campaign) -> list[LinkStats]:
+        """All links of the templates, and those that others tell of."""
+        found = await self._storage.figures.totals(campaign.tenant, "link", parent=campaign.id, limit=1000)
+        counted = {bucket.name: link_figures(bucket.figures) for bucket in found}
+        known = prepare_campaign(campaign.spec).links
+        shown = [
+            LinkStats(link=place, url=unescape(url), **counted.pop(str(place), link_figures({})))
+            for place, url in enumerate(known)
+        ]
+        shown += [LinkStats(link=None, url=url, **figures) for url, figures in counted.items()]
+        return sorted(shown, key=lambda link: -link.clicked_total)[:TOP]
+
+    async def _domains(self, campaign: Campaign) -> list[DomainStats]:
+        figures = self._storage.figures
+        found = await figures.totals(campaign.tenant, "domain", parent=campaign.id, limit=TOP)
+        return [
+            msgspec.convert({"domain": bucket.name, **rates(bucket.figures)}, DomainStats) for bucket in found
+        ]
 
 
 def send_at(text: str | None) -> int | None:

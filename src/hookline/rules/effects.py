@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from hookline.rules.bursts import shared
+
 EFFECTIVE = frozenset(
     {
         "email.sent", "email.delivered", "email.deferred", "email.opened", "email.clicked", "email.bounced",
@@ -18,11 +20,22 @@ EFFECTIVE = frozenset(
 )  # fmt: skip
 
 
+HITS = frozenset({"email.opened", "email.clicked"})
+MAX_LINK = 500  # characters
+
+
 class Effect(Struct, frozen=True):
-    """``address`` is normalised; ``list`` is "" where all lists are meant."""
+    """``address`` is normalised; ``list`` is "" where all lists are meant.
+
+    ``link`` is what a click's link is counted by: its place in the mail, or, where others tell of it, its URL.
+    ``ip`` is given where many hits from there would be a machine's (``rules.bursts``).
+    """
 
     machine: bool = False
     hard: bool = False
+    link: str = ""
+    ip: str | None = None
+    reason: str | None = None
     list: str = ""
     suppress: Literal["hard_bounce", "complaint", "unsubscribe"] | None = None
     address: str | None = None
@@ -41,10 +54,26 @@ def effect_of(event_type: str, address: str | None, data: Mapping[str, object]) 
         suppress = "complaint"
     elif event_type == "email.unsubscribed":
         suppress = "unsubscribe"
+    machine = data.get("machine") is True
     return Effect(
-        machine=data.get("machine") is True,
-        hard=hard,
+        machine=machine,
+        hard=hard and event_type == "email.bounced",
+        link=_link(data) if event_type == "email.clicked" else "",
+        ip=shared(_text(data, "ip"), _text(data, "user_agent")) if event_type in HITS else None,
+        reason=_text(data, "machine_reason") if machine else None,
         list=listed if suppress == "unsubscribe" and isinstance(listed, str) else "",
         suppress=suppress,
         address=address,
     )
+
+
+def _link(data: Mapping[str, object]) -> str:
+    place = data.get("link")
+    if isinstance(place, int) and not isinstance(place, bool):
+        return str(place)
+    return (_text(data, "url") or "")[:MAX_LINK]
+
+
+def _text(data: Mapping[str, object], name: str) -> str | None:
+    value = data.get(name)
+    return value if isinstance(value, str) and value else None

@@ -15,6 +15,7 @@ from hookline.storage.contacts import Contacts
 from hookline.storage.deliveries import Deliveries
 from hookline.storage.erasures import Erasures
 from hookline.storage.events import Events
+from hookline.storage.figures import Figures
 from hookline.storage.grouping import Grouped
 from hookline.storage.hooks import Hooks
 from hookline.storage.imports import Imports
@@ -49,6 +50,7 @@ class Storage:
         self.erasures = Erasures(database)
         self.deliveries = Deliveries(database)
         self.events = Events(database)
+        self.figures = Figures(database)
         self.hooks = Hooks(database, sealer)
         self.mails = Mails(database)
         self.imports = Imports(database, self.contacts.mark)

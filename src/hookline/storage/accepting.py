@@ -8,8 +8,8 @@ from typing import cast
 import msgspec
 
 from hookline.model import DAY, Delivery, Event
-from hookline.rules.counting import fold
 from hookline.storage.batching import gather
+from hookline.storage.counting import count_events, count_mail
 from hookline.storage.plans import Many, Plan, Sql, Value, Wake
 from hookline.storage.units import (
     Accepted,
@@ -29,7 +29,6 @@ DELIVERY_COLUMNS = (
     "attempts:i tries:i next_at:i owner:t error:t resume_state:t resume_at:i replay:t depth:i size:i weight:i "
     "created_at:i updated_at:i"
 )
-SEEN = {"email.opened": "opened_at", "email.clicked": "clicked_at"}
 KEEP_KEYS = 30 * DAY
 _encode = msgspec.json.Encoder().encode
 
@@ -200,6 +199,7 @@ def _store(items: Sequence[Prepared]) -> Plan[None]:
     if not items:
         return
     yield Many(INSERT_EVENTS, EVENT_COLUMNS, [event_row(item.event) for item in items])
+    yield from count_events(items)
     deliveries = [delivery_row(delivery) for item in items for delivery in item.deliveries]
     if deliveries:
         yield Many(INSERT_DELIVERIES, DELIVERY_COLUMNS, deliveries)
@@ -208,7 +208,7 @@ def _store(items: Sequence[Prepared]) -> Plan[None]:
     effects = [item for item in items if item.effect is not None]
     if effects:
         yield from _suppress(effects)
-        yield from _count([item for item in effects if item.event.message is not None])
+        yield from count_mail([item for item in effects if item.event.message is not None])
 
 
 def _suppress(items: Sequence[Prepared]) -> Plan[None]:
@@ -241,61 +241,6 @@ def _suppress(items: Sequence[Prepared]) -> Plan[None]:
             " (SELECT c.id FROM contacts c WHERE c.tenant = v.tenant AND c.email = v.email)",
             "tenant:t list:t email:t at:i",
             left,
-        )
-
-
-def _count(items: Sequence[Prepared]) -> Plan[None]:
-    """Fold events into the flags of their messages and the counters of their campaigns."""
-    if not items:
-        return
-    wanted = {(item.event.tenant, item.event.message) for item in items}
-    found = yield Many(
-        "SELECT m.tenant, m.id, m.flags, m.campaign FROM messages m, {v}"
-        " WHERE m.tenant = v.tenant AND m.id = v.id",
-        "tenant:t id:t",
-        sorted(cast("set[tuple[str, str]]", wanted)),
-    )
-    flags = {(row[0], row[1]): cast("int", row[2]) for row in found}
-    campaigns = {(row[0], row[1]): row[3] for row in found}
-    before = dict(flags)
-    seen: dict[tuple[Value, Value], dict[str, int]] = {}
-    totals: dict[tuple[Value, Value, str], int] = {}
-    for item in items:
-        name = (item.event.tenant, item.event.message)
-        if name not in flags or item.effect is None:
-            continue
-        flags[name], add = fold(
-            flags[name], item.event.type, machine=item.effect.machine, hard=item.effect.hard
-        )
-        column = SEEN.get(item.event.type)
-        if column is not None and not item.effect.machine:
-            times = seen.setdefault(name, {})
-            times[column] = max(times.get(column, 0), item.event.time)
-        if campaigns[name] is not None:
-            for counter, value in add.items():
-                key = (item.event.tenant, campaigns[name], counter)
-                totals[key] = totals.get(key, 0) + value
-    changed = [(*name, value) for name, value in flags.items() if before[name] != value]
-    if changed:
-        yield Many(
-            "UPDATE messages SET flags = v.flags FROM {v} WHERE messages.tenant = v.tenant AND messages.id = v.id",
-            "tenant:t id:t flags:i",
-            changed,
-        )
-    for column in SEEN.values():
-        later = [(*name, times[column]) for name, times in seen.items() if column in times]
-        if later:
-            yield Many(
-                f"UPDATE messages SET {column} = v.at FROM {{v}} WHERE messages.tenant = v.tenant"
-                f" AND messages.id = v.id AND COALESCE(messages.{column}, 0) < v.at",
-                "tenant:t id:t at:i",
-                later,
-            )
-    if totals:
-        columns = "tenant:t scope:t name:t value:i"
-        tail = "ON CONFLICT (tenant, scope, name) DO UPDATE SET value = counters.value + excluded.value"
-        yield Many(
-            insert("counters", columns, tail), columns, [(*key, value) for key, value in totals.items()]
         )
 
 

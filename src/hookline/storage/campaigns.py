@@ -9,6 +9,7 @@ import msgspec
 
 from hookline.model import Campaign, CampaignInput, Delivery, Message
 from hookline.storage.accepting import DELIVERY_COLUMNS, INSERT_RECIPIENTS, delivery_row
+from hookline.storage.counting import count_cancelled
 from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Row, Sql, Wake, one
 
 COLUMNS = "tenant, id, seq, spec, list, segment, state, cursor, created_at, send_at, started_at, finished_at"
@@ -141,11 +142,7 @@ class Campaigns:
                 _CANCEL.format(skip_locked=self._db.skip_locked), (now, campaign.tenant, campaign.id, limit)
             )
             if rows:
-                yield Sql(
-                    "INSERT INTO counters (tenant, scope, name, value) VALUES (?, ?, 'cancelled', ?)"
-                    " ON CONFLICT (tenant, scope, name) DO UPDATE SET value = counters.value + excluded.value",
-                    (campaign.tenant, campaign.id, len(rows)),
-                )
+                yield from count_cancelled(campaign.tenant, campaign.id, len(rows))
             return len(rows)
 
         return await self._db.run(plan)
@@ -249,17 +246,6 @@ class Campaigns:
                 (tenant, before or 2**62, limit),
             )
             return [_to_campaign(row) for row in rows]
-
-        return await self._db.read(plan)
-
-    async def counters(self, tenant: str, campaign: str) -> dict[str, int]:
-        """The campaign's figures as they were counted, by name."""
-
-        def plan() -> Plan[dict[str, int]]:
-            rows = yield Sql(
-                "SELECT name, value FROM counters WHERE tenant = ? AND scope = ?", (tenant, campaign)
-            )
-            return dict(cast("list[tuple[str, int]]", rows))
 
         return await self._db.read(plan)
 

@@ -193,6 +193,11 @@ def _erase_deliveries(erasure: Erasure, last: int, events: Sequence[str], now: i
             "tenant:t id:t",
             [row[:2] for row in to_person],
         )
+        yield Many(
+            "UPDATE hits SET ip = NULL FROM {v} WHERE hits.tenant = v.tenant AND hits.message = v.id",
+            "tenant:t id:t",
+            [row[:2] for row in to_person],
+        )
     if found:
         everything = [(erasure.tenant, name, now) for name in sorted(cast("set[str]", found))]
         yield Many(

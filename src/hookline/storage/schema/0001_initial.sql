@@ -395,19 +395,59 @@ CREATE TABLE messages (
   -- when a person last opened it, and followed a link of it
   opened_at BIGINT,
   clicked_at BIGINT,
+  -- what its figures follow from (rules.counting)
+  history {blob},
   PRIMARY KEY (tenant, id)
 );
 CREATE INDEX messages_contact ON messages (tenant, contact) WHERE contact IS NOT NULL;
 CREATE INDEX messages_campaign ON messages (tenant, campaign, id) WHERE campaign IS NOT NULL;
 
--- Counted in the same commit as the events that they count. scope is a campaign's id.
+-- Opens and clicks, and whether a machine's: as the event says, until a burst shows that it was one (rules.bursts).
+CREATE TABLE hits (
+  tenant TEXT NOT NULL,
+  message TEXT NOT NULL,
+  event TEXT NOT NULL,
+  time BIGINT NOT NULL,
+  click BIGINT NOT NULL,
+  link TEXT NOT NULL,
+  ip TEXT,
+  machine BIGINT NOT NULL,
+  reason TEXT,
+  PRIMARY KEY (tenant, message, event)
+);
+CREATE INDEX hits_ip ON hits (tenant, ip, time) WHERE ip IS NOT NULL;
+
+-- Counted in the same commit as the events that they count (storage.counting). dim says what name is: the
+-- id of a campaign, say; parent is the campaign (or hook) of a link, and of a domain within a campaign. timing is
+-- 'total' (hour 0), 'event' or 'message'; hour counts since 1970.
 CREATE TABLE counters (
   tenant TEXT NOT NULL,
-  scope TEXT NOT NULL,
+  dim TEXT NOT NULL,
+  parent TEXT NOT NULL,
   name TEXT NOT NULL,
-  value BIGINT NOT NULL,
-  PRIMARY KEY (tenant, scope, name)
+  timing TEXT NOT NULL,
+  hour BIGINT NOT NULL,
+  events BIGINT NOT NULL DEFAULT 0,
+  deliveries BIGINT NOT NULL DEFAULT 0,
+  attempted BIGINT NOT NULL DEFAULT 0,
+  sent BIGINT NOT NULL DEFAULT 0,
+  pending BIGINT NOT NULL DEFAULT 0,
+  opened BIGINT NOT NULL DEFAULT 0,
+  opened_total BIGINT NOT NULL DEFAULT 0,
+  opened_machine BIGINT NOT NULL DEFAULT 0,
+  clicked BIGINT NOT NULL DEFAULT 0,
+  clicked_total BIGINT NOT NULL DEFAULT 0,
+  clicked_machine BIGINT NOT NULL DEFAULT 0,
+  bounced BIGINT NOT NULL DEFAULT 0,
+  bounced_hard BIGINT NOT NULL DEFAULT 0,
+  blocked BIGINT NOT NULL DEFAULT 0,
+  complained BIGINT NOT NULL DEFAULT 0,
+  unsubscribed BIGINT NOT NULL DEFAULT 0,
+  cancelled BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (tenant, dim, parent, name, timing, hour)
 );
+-- The biggest domains of a campaign, however many it has.
+CREATE INDEX counters_top ON counters (tenant, dim, parent, attempted) WHERE parent <> '';
 
 CREATE TABLE connections (
   tenant TEXT NOT NULL,

@@ -1,0 +1,258 @@
+"""Counting what happens, in the commit in which it happens: never recomputed, and read row by row of a bucket.
+
+All of it is under the clock's row, so no two commits count the same message at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, cast
+
+import msgspec
+
+from hookline.model import HOUR, Event
+from hookline.rules.bursts import WINDOW, Hit, of_address, of_message
+from hookline.rules.counting import COUNTERS, Fact, History, Key, flags_of, retell, tell
+from hookline.rules.effects import HITS, Effect
+from hookline.storage.plans import Many, Plan, Value
+from hookline.storage.units import Prepared
+
+Name = tuple[str, str]
+"""A tenant and a message's id."""
+KEY_COLUMNS = "tenant:t dim:t parent:t name:t timing:t hour:i"
+_KEYS = "tenant, dim, parent, name, timing, hour"
+
+
+def _add(figures: Iterable[str]) -> tuple[str, str]:
+    """An upsert that adds to these figures, and its columns."""
+    names = tuple(figures)
+    listed = ", ".join(names)
+    sums = ", ".join(f"{name} = counters.{name} + excluded.{name}" for name in names)
+    text = f"INSERT INTO counters ({_KEYS}, {listed}) {{rows}} ON CONFLICT ({_KEYS}) DO UPDATE SET {sums}"
+    return text, f"{KEY_COLUMNS} {' '.join(f'{name}:i' for name in names)}"
+
+
+ADD_EVENTS, ADD_DELIVERIES, ADD_CANCELLED = (_add([name]) for name in ("events", "deliveries", "cancelled"))
+FIND = (
+    "SELECT m.tenant, m.id, m.sent_at, m.address, m.campaign, m.hook, c.list, m.history FROM messages m"
+    " LEFT JOIN campaigns c ON c.tenant = m.tenant AND c.id = m.campaign, {v}"
+    " WHERE m.tenant = v.tenant AND m.id = v.id"
+)
+MOST_NEAR = 200
+"""How many hits are looked at to judge one: enough for any burst, and few enough for anybody's flood."""
+HIT_COLUMNS = "tenant:t message:t event:t time:i click:i link:t ip:t machine:i reason:t"
+INSERT_HITS = (
+    "INSERT INTO hits (tenant, message, event, time, click, link, ip, machine, reason) {rows}"
+    " ON CONFLICT DO NOTHING"
+)
+_HIT = "h.tenant, h.message, h.event, h.time, h.click, h.link, h.machine, h.reason"
+HITS_NEAR = (
+    f"SELECT {_HIT} FROM hits h, {{v}} WHERE h.tenant = v.tenant AND h.message = v.message"
+    f" AND h.time >= v.since AND h.time <= v.until ORDER BY h.time DESC LIMIT {MOST_NEAR}"
+)
+HITS_FROM = (
+    f"SELECT {_HIT} FROM hits h, {{v}} WHERE h.tenant = v.tenant AND h.ip = v.ip AND h.ip IS NOT NULL"
+    f" AND h.time >= v.since AND h.time <= v.until ORDER BY h.time DESC LIMIT {MOST_NEAR}"
+)
+HITS_OF = f"SELECT {_HIT} FROM hits h, {{v}} WHERE h.tenant = v.tenant AND h.message = v.message"
+
+
+class _Letter(NamedTuple):
+    """A message as it is counted: under what."""
+
+    sent_at: int
+    address: str
+    campaign: str | None
+    hook: str | None
+    list: str | None
+
+
+class Tally:
+    """What a group of commits adds to the counters: by message, and then by bucket."""
+
+    def __init__(self) -> None:
+        self.letters: dict[Name, _Letter] = {}
+        self.histories: dict[Name, History] = {}
+        self.changed: set[Name] = set()
+        self._sums: dict[tuple[Value, ...], dict[str, int]] = {}
+
+    def take(self, row: Sequence[Value]) -> None:
+        """A message as it is stored."""
+        tenant, name, sent_at, address, campaign, hook, listed, raw = cast(
+            "tuple[str, str, int, str, str | None, str | None, str | None, bytes | None]", row
+        )
+        self.letters[tenant, name] = _Letter(sent_at, address, campaign, hook, listed)
+        known = msgspec.json.decode(raw, type=History) if raw else History(sent_at // HOUR)
+        self.histories[tenant, name] = known
+
+    def change(self, name: Name, history: History, figures: dict[Key, int]) -> None:
+        self.changed.add(name)
+        self.histories[name] = history
+        for (link, figure, hour), value in figures.items():
+            for *place, hourly in self._places(name, link):
+                buckets = [("total", 0)]
+                if hourly:
+                    buckets += [("event", hour), ("message", history.hour)]
+                for bucket in buckets:
+                    sums = self._sums.setdefault((name[0], *place, *bucket), {})
+                    sums[figure] = sums.get(figure, 0) + value
+
+    def _places(self, name: Name, link: str) -> Iterator[tuple[str, str, str, bool]]:
+        """All that a message, or a link of it, counts under."""
+        letter = self.letters[name]
+        owner = letter.campaign or letter.hook or ""
+        if link:
+            yield "link", owner, link, True
+            return
+        yield "all", "", "", True
+        for dim, what in (("campaign", letter.campaign), ("hook", letter.hook), ("list", letter.list)):
+            if what:
+                yield dim, "", what, True
+        domain = letter.address.rpartition("@")[2] if "@" in letter.address else ""
+        if domain:  # an erased address has none
+            yield "domain", "", domain, True
+            if letter.campaign:
+                yield "domain", letter.campaign, domain, False
+
+    def write(self) -> Plan[None]:
+        rows: list[tuple[Value, ...]] = []
+        for tenant, name in sorted(self.changed):
+            history = self.histories[tenant, name]
+            opened, clicked = history.last.get("opened"), history.last.get("clicked")
+            rows.append((tenant, name, flags_of(history), opened, clicked, msgspec.json.encode(history)))
+        if rows:
+            yield Many(
+                "UPDATE messages SET flags = v.flags, opened_at = v.opened_at, clicked_at = v.clicked_at,"
+                " history = v.history FROM {v} WHERE messages.tenant = v.tenant AND messages.id = v.id",
+                "tenant:t id:t flags:i opened_at:i clicked_at:i history:b",
+                rows,
+            )
+        sums = {key: {n: v for n, v in found.items() if v} for key, found in self._sums.items()}
+        used = [figure for figure in COUNTERS if any(figure in found for found in sums.values())]
+        if used:
+            text, columns = _add(used)
+            yield Many(
+                text,
+                columns,
+                [(*key, *(found.get(n, 0) for n in used)) for key, found in sums.items() if found],
+            )
+
+
+def count_events(items: Sequence[Prepared]) -> Plan[None]:
+    """Count events of all types, by type and by source, and what they owe, by hook."""
+    alike = Counter([(i.event.tenant, i.event.type, i.event.source, i.event.time // HOUR) for i in items])
+    sums: Counter[tuple[str, str, str, str, str, int]] = Counter()
+    for (tenant, kind, source, hour), count in alike.items():
+        for dim, name in (("type", kind), ("source", source)):
+            sums[tenant, dim, "", name, "total", 0] += count
+            sums[tenant, dim, "", name, "event", hour] += count
+    text, columns = ADD_EVENTS
+    yield Many(text, columns, [(*key, value) for key, value in sums.items()])
+    owed = Counter([(d.tenant, d.hook or "", i.event.time // HOUR) for i in items for d in i.deliveries])
+    made: Counter[tuple[str, str, str, str, str, int]] = Counter()
+    for (tenant, hook, hour), count in owed.items():
+        for timing, when in (("total", 0), ("event", hour)):
+            made[tenant, "hook", "", hook, timing, when] += count
+    if made:
+        text, columns = ADD_DELIVERIES
+        yield Many(text, columns, [(*key, value) for key, value in made.items()])
+
+
+def count_cancelled(tenant: str, campaign: str, count: int) -> Plan[None]:
+    """Count mails of a campaign that will not be sent."""
+    text, columns = ADD_CANCELLED
+    yield Many(text, columns, [(tenant, "campaign", "", campaign, "total", 0, count)])
+
+
+def count_mail(items: Sequence[Prepared]) -> Plan[None]:
+    """Fold email events into the histories of their messages, and these into the counters."""
+    if not items:
+        return
+    tally = Tally()
+    yield from _load(tally, {(i.event.tenant, i.event.message) for i in items if i.event.message})
+    told: dict[Name, list[Fact]] = {}
+    hits: list[tuple[Event, Effect]] = []
+    for item in items:
+        event, effect = item.event, item.effect
+        name = (event.tenant, event.message or "")
+        if effect is None or name not in tally.letters:
+            continue
+        told.setdefault(name, []).append(
+            Fact(event.type, event.time, effect.machine, effect.hard, effect.link)
+        )
+        if event.type in HITS:
+            hits.append((event, effect))
+    for name, facts in told.items():
+        tally.change(name, *tell(tally.histories[name], facts))
+    if hits:
+        yield from _follow(tally, hits)
+    yield from tally.write()
+
+
+def _load(tally: Tally, wanted: set[Name]) -> Plan[None]:
+    for row in (yield Many(FIND, "tenant:t id:t", sorted(wanted))):
+        tally.take(row)
+
+
+def _follow(tally: Tally, hits: Sequence[tuple[Event, Effect]]) -> Plan[None]:
+    """Keep opens and clicks, and mark those that turn out to be a machine's, whenever they came."""
+    rows: list[tuple[Value, ...]] = []
+    near: set[tuple[str, str, int, int]] = set()
+    origins: set[tuple[str, str, int, int]] = set()
+    for event, effect in hits:
+        click = int(event.type == "email.clicked")
+        rows.append(
+            (event.tenant, event.message, event.id, event.time, click, effect.link, effect.ip,
+             int(effect.machine), effect.reason)
+        )  # fmt: skip
+        around = (event.time - WINDOW, event.time + WINDOW)
+        if click:
+            near.add((event.tenant, event.message or "", *around))
+        if effect.ip is not None and not effect.machine:
+            origins.add((event.tenant, effect.ip, *around))
+    yield Many(INSERT_HITS, HIT_COLUMNS, rows)
+    marks: dict[Name, dict[str, str]] = {}
+    for judge, text, columns, wanted in (
+        (of_message, HITS_NEAR, "tenant:t message:t since:i until:i", near),
+        (of_address, HITS_FROM, "tenant:t ip:t since:i until:i", origins),
+    ):
+        for which in sorted(wanted):
+            found = [_hit(row) for row in (yield Many(text, columns, [which]))]
+            messages = {hit.event: hit.message for hit in found}
+            for name, reason in judge(found).items():
+                marks.setdefault((which[0], messages[name]), {}).setdefault(name, reason)
+    if marks:
+        yield from _remark(tally, marks)
+
+
+def _remark(tally: Tally, marks: dict[Name, dict[str, str]]) -> Plan[None]:
+    """Hits by people, in all figures, become a machine's."""
+    yield from _load(tally, set(marks) - set(tally.letters))
+    stored: dict[Name, list[Hit]] = {}
+    for row in (yield Many(HITS_OF, "tenant:t message:t", sorted(marks))):
+        hit = _hit(row)
+        stored.setdefault((cast("str", row[0]), hit.message), []).append(hit)
+    for name, reasons in marks.items():
+        if name not in tally.letters:
+            continue
+        was = [_fact(hit, hit.machine) for hit in stored[name]]
+        now = [_fact(hit, hit.machine or hit.event in reasons) for hit in stored[name]]
+        tally.change(name, *retell(tally.histories[name], was, now))
+    yield Many(
+        "UPDATE hits SET machine = 1, reason = v.reason FROM {v} WHERE hits.tenant = v.tenant"
+        " AND hits.message = v.message AND hits.event = v.event",
+        "tenant:t message:t event:t reason:t",
+        [(*name, event, reason) for name, found in marks.items() for event, reason in found.items()],
+    )
+
+
+def _hit(row: Sequence[Value]) -> Hit:
+    _, message, event, time, click, link, machine, reason = cast(
+        "tuple[str, str, str, int, int, str, int, str | None]", row
+    )
+    return Hit(message, event, time, bool(click), link, bool(machine), reason)
+
+
+def _fact(hit: Hit, machine: bool) -> Fact:
+    return Fact("email.clicked" if hit.click else "email.opened", hit.time, machine, link=hit.link)

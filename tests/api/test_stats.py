@@ -1,0 +1,67 @@
+"""`/v1/stats`: what was counted, by what it was about and by time."""
+
+from __future__ import annotations
+
+import pytest
+
+from hookline.clock import ManualClock
+from hookline.model import DAY, MINUTE
+from support.client import Client
+
+
+@pytest.fixture
+async def counted(timed: tuple[Client, ManualClock]) -> Client:
+    """Two events in one hour, and one the day after."""
+    api, clock = timed
+    for later in (0, MINUTE, DAY):
+        clock.advance(later)
+        await api.post("/v1/events", {"type": "order.paid", "source": "shop", "data": {}})
+    await api.post("/v1/events", {"type": "order.lost", "source": "till", "data": {}})
+    return api
+
+
+async def test_events_are_counted_by_type_and_source_and_time(counted: Client) -> None:
+    found = (await counted.get("/v1/stats?by=type")).json
+    assert found["data"] == [{"type": "order.lost", "events": 1}, {"type": "order.paid", "events": 3}]
+    assert found["definitions"]["events"]
+    found = (await counted.get("/v1/stats?by=source&source=shop&resolution=hour")).json
+    assert found["data"] == [
+        {"source": "shop", "time": "2026-09-21T14:00:00Z", "events": 2},
+        {"source": "shop", "time": "2026-09-22T14:00:00Z", "events": 1},
+    ]
+    found = (await counted.get("/v1/stats?by=type&resolution=day&since=2026-09-22T13:59:00Z")).json
+    assert (found["since"], found["until"]) == ("2026-09-22T00:00:00Z", None)
+    assert [row["time"] for row in found["data"]] == ["2026-09-22T00:00:00Z"] * 2
+    found = (await counted.get("/v1/stats?by=type&type=order.paid&until=2026-09-21T23:01:00Z")).json
+    assert (found["until"], found["data"]) == (
+        "2026-09-22T00:00:00Z",
+        [{"type": "order.paid", "events": 2}],
+    )
+
+
+async def test_deliveries_are_counted_by_hook(api: Client) -> None:
+    spec = {"on": ["order.*"], "do": {"kind": "webhook", "url": "http://127.0.0.1:9/"}}
+    hook = (await api.post("/v1/hooks", spec)).json["id"]
+    for kind in ("order.paid", "user.born", "order.lost"):
+        await api.post("/v1/events", {"type": kind, "source": "shop", "data": {}})
+    [row] = (await api.get("/v1/stats?by=hook")).json["data"]
+    assert (row["hook"], row["deliveries"], row["attempted"], row["open_rate"]) == (hook, 2, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("by=type&timing=message", "timing"),
+        ("by=link", "campaign"),
+        ("by=campaign&domain=example.com", "domain"),
+        ("campaign=cmp_x", "campaign"),
+        ("by=domain&campaign=cmp_x&resolution=day", "campaign"),
+        ("by=pigeon", "by"),
+        ("resolution=week", "resolution"),
+        ("since=yesterday", "since"),
+        ("sinse=1d", "sinse"),
+    ],
+)
+async def test_what_was_not_counted_so_is_refused(api: Client, query: str, parameter: str) -> None:
+    reply = await api.get(f"/v1/stats?{query}")
+    assert (reply.status, [fault["parameter"] for fault in reply.json["errors"]]) == (422, [parameter])
