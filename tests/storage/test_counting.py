@@ -9,6 +9,7 @@ from hookline.model import DAY, HOUR, SECOND, Campaign, CampaignInput, ContactLi
 from hookline.rules.effects import effect_of
 from hookline.rules.ids import new_id
 from hookline.storage import Storage
+from hookline.storage.claiming import Wanted
 from hookline.storage.figures import Bucket
 from hookline.storage.units import Prepared, Unit
 
@@ -39,7 +40,9 @@ async def mails(storage: Storage, count: int, tenant: str = "default") -> list[s
     ]  # fmt: skip
     started = next(c for c in await storage.campaigns.sending() if c.tenant == tenant)
     await storage.campaigns.add_recipients(started, owed, -1)
-    claimed = (await storage.deliveries.claim([("cmp_a", count)], "me", START)).work
+    claimed = (
+        await storage.deliveries.claim([Wanted(tenant=tenant, lane="cmp_a", firsts=count)], "me", START)
+    ).work
     return [delivery.id for delivery, _ in claimed if delivery.tenant == tenant]
 
 

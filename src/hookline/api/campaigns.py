@@ -204,7 +204,8 @@ class Campaigns:
         """All links of the templates, and those that others tell of."""
         found = await self._storage.figures.totals(campaign.tenant, "link", parent=campaign.id, limit=1000)
         counted = {bucket.name: link_figures(bucket.figures) for bucket in found}
-        known = prepare_campaign(campaign.spec).links
+        # Of a draft nothing was counted, and it may lack its texts.
+        known = () if campaign.state == "draft" else prepare_campaign(campaign.spec).links
         shown = [
             LinkStats(link=place, url=unescape(url), **counted.pop(str(place), link_figures({})))
             for place, url in enumerate(known)
