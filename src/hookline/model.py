@@ -454,6 +454,13 @@ class Template(Struct, frozen=True, kw_only=True):
     updated_at: int
 
 
+class ThrottleInput(Strict, frozen=True, kw_only=True):
+    """How fast a campaign's mails go: all, and those to each of some domains; ``*`` is each domain not named."""
+
+    rate: RateInput | None = None
+    domains: Annotated[dict[str, RateInput], Meta(max_length=100)] = {}
+
+
 class CampaignInput(Strict, frozen=True, kw_only=True):
     """What a user writes to make a campaign. What it does not say of its texts is the ``template``'s."""
 
@@ -468,6 +475,7 @@ class CampaignInput(Strict, frozen=True, kw_only=True):
     reply_to: str | None = None
     track: Track = msgspec.field(default_factory=Track)
     send_at: str | None = None
+    throttle: ThrottleInput | None = None
 
 
 CampaignState = Literal["draft", "scheduled", "sending", "paused", "sent", "cancelled"]
@@ -488,7 +496,8 @@ class Segment(Struct, frozen=True, kw_only=True):
 class Campaign(Struct, frozen=True, kw_only=True):
     """``cursor`` is the sequence of the last list member that has a delivery; -1 when all have one.
 
-    ``list`` is "" for a campaign to a segment of all contacts. ``send_at`` is when it is to begin. One that is
+    ``list`` is "" for a campaign to a segment of all contacts. ``send_at`` is when it is to begin,
+    ``throttle`` its throttle as claims read it (JSON). One that is
     cancelled is ``finished_at`` once nothing of it is left to do.
     """
 
@@ -499,6 +508,7 @@ class Campaign(Struct, frozen=True, kw_only=True):
     state: CampaignState
     created_at: int
     send_at: int | None = None
+    throttle: bytes | None = None
     started_at: int | None = None
     finished_at: int | None = None
     segment: str | None = None

@@ -6,9 +6,13 @@ import asyncio
 import json
 from pathlib import Path
 
+import msgspec
+
 from hookline.mail.campaigns import CHUNK
-from hookline.model import DAY, HOUR, Campaign, CampaignInput, Contact
+from hookline.model import DAY, HOUR, SECOND, Campaign, CampaignInput, Contact
 from hookline.rules.ids import new_id
+from hookline.rules.pacing import Rate
+from hookline.storage.throttling import Throttle
 from support.engine import START, Engine, running
 from support.mailserver import MailServer
 
@@ -175,3 +179,61 @@ async def test_two_processes_share_a_long_list_and_nobody_is_missed_or_twice(
         await asyncio.gather(first.campaigns.run_once(), second.campaigns.run_once())
         figures = await first.storage.figures.total("default", "campaign", "cmp_x")
         assert (figures["cancelled"], mailserver.mails) == (2 * CHUNK + 5, [])
+
+
+async def throttled(engine: Engine, names: list[str], throttle: Throttle) -> None:
+    listed = await engine.new_list("readers")
+    for name in names:
+        await engine.contact(name, listed.id)
+    spec = CampaignInput(name="x", list=listed.id, from_="a@b.example", subject="Hi", text="Hi")
+    new = Campaign(
+        tenant="default", id="cmp_x", spec=spec, list=listed.id, state="draft", created_at=1,
+        throttle=msgspec.json.encode(throttle),
+    )  # fmt: skip
+    await engine.storage.campaigns.put(new)
+    await engine.campaigns.start(new)
+    await engine.work()
+
+
+async def test_a_rate_holds_for_all_mails_of_a_campaign_on_all_processes(
+    database_url: str | Path, mailserver: MailServer
+) -> None:
+    names = [f"r{place}@example.com" for place in range(12)]
+    async with running(database_url, mailserver.url) as first:
+        await throttled(first, names, Throttle(rate=Rate(5, SECOND)))
+        assert len(mailserver.mails) == 5
+        first.clock.advance(SECOND // 2)
+        await first.work()
+        assert len(mailserver.mails) == 5
+    async with running(database_url, mailserver.url) as second:
+        for expected in (10, 12):
+            second.clock.advance(2 * SECOND)
+            await second.work()
+            assert len(mailserver.mails) == expected
+        assert await state(second) == "sent"
+
+
+async def test_the_rate_of_a_domain_keeps_no_other_back_and_a_pause_gives_none_of_it_back(
+    post: Engine, mailserver: MailServer
+) -> None:
+    slow = [f"r{place}@slow.example" for place in range(300)]
+    others = [f"r@d{place}.example" for place in range(20)]
+    domains = {"slow.example": Rate(2, SECOND), "*": Rate(1, SECOND)}
+    await throttled(post, [*slow, *others, "second@d7.example"], Throttle(domains=domains))
+    got = sorted(address for address, _ in mailserver.mails)
+    assert got == sorted([*others, "r0@slow.example"]), "those behind 300 slow ones go out at once"
+    for _ in range(8):
+        post.clock.advance(SECOND // 2)
+        await post.work()
+    assert len(mailserver.mails) == 21 + 8 + 1
+    await post.storage.campaigns.pause("default", "cmp_x")
+    post.clock.advance(HOUR)
+    await post.storage.campaigns.resume("default", "cmp_x")
+    await post.work()
+    assert len(mailserver.mails) == 31
+    for _ in range(100):
+        post.clock.advance(4 * SECOND)
+        await post.work()
+        if await state(post) == "sent":
+            break
+    assert len(mailserver.mails) == len({address for address, _ in mailserver.mails}) == 321

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from hookline.model import Campaign, CampaignState, Message
+from hookline.model import Campaign, CampaignState, Message, ThrottleInput
 from hookline.rules import counting
 from hookline.rules.times import format_time
 
@@ -26,6 +26,7 @@ class CampaignShown(Struct, frozen=True, kw_only=True):
     track: dict[str, bool]
     state: CampaignState
     send_at: str | None
+    throttle: ThrottleInput | None
     created_at: str
     started_at: str | None
     finished_at: str | None
@@ -140,6 +141,7 @@ def shown(campaign: Campaign) -> CampaignShown:
         state=campaign.state,
         send_at=None if campaign.send_at is None else format_time(campaign.send_at),
         created_at=format_time(campaign.created_at),
+        throttle=spec.throttle,
         started_at=None if campaign.started_at is None else format_time(campaign.started_at),
         finished_at=None if campaign.finished_at is None else format_time(campaign.finished_at),
     )

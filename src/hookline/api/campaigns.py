@@ -31,20 +31,25 @@ from hookline.api.stats import link_figures
 from hookline.mail.compose import FieldError
 from hookline.mail.sender import Letter, Mailer, filled, prepare_campaign
 from hookline.model import (
+    DAY,
     AttemptError,
     Campaign,
     CampaignInput,
     Contact,
     Delivery,
     Key,
+    RateInput,
+    ThrottleInput,
     Track,
 )
 from hookline.rules.addresses import normalise, parse_address
 from hookline.rules.ids import is_id, new_id
 from hookline.rules.merging import merge_patch
-from hookline.rules.times import parse_time
+from hookline.rules.pacing import Rate
+from hookline.rules.times import parse_duration, parse_time
 from hookline.services import Services
 from hookline.stats import DEFINITIONS, campaign_figures, rates
+from hookline.storage.throttling import ANY, Throttle
 
 TAGS = ["Campaigns"]
 TOP = 50
@@ -231,6 +236,35 @@ def send_at(text: str | None) -> int | None:
         raise invalid("/send_at", str(error)) from None
 
 
+def throttle(wish: ThrottleInput | None) -> bytes | None:
+    """As claims read it. ApiError 422 for one that cannot be kept."""
+    if wish is None or not (wish.rate or wish.domains):
+        return None
+    domains = {}
+    for name, rate in wish.domains.items():
+        pointer = f"/throttle/domains/{name.replace('~', '~0').replace('/', '~1')}"
+        domain = name
+        if name != ANY:
+            try:
+                domain = normalise(parse_address(f"x@{name}")[1]).rpartition("@")[2]
+            except ValueError:
+                raise invalid(
+                    pointer, f"{name!r} is no domain; * stands for each that is not named"
+                ) from None
+        domains[domain] = _rate(pointer, rate)
+    return msgspec.json.encode(Throttle(_rate("/throttle/rate", wish.rate) if wish.rate else None, domains))
+
+
+def _rate(pointer: str, rate: RateInput) -> Rate:
+    try:
+        per = parse_duration(rate.per)
+    except ValueError as error:
+        raise invalid(f"{pointer}/per", str(error)) from None
+    if not 0 < per <= DAY:
+        raise invalid(f"{pointer}/per", "a rate is per more than nothing and at most 24h")
+    return Rate(rate.count, per)
+
+
 def draft_only(campaign: Campaign) -> None:
     """ApiError 409 unless the campaign is still a draft."""
     if campaign.state != "draft":
@@ -266,6 +300,7 @@ def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
             state="draft",
             created_at=clock.now(),
             send_at=send_at(data.send_at),
+            throttle=throttle(data.throttle),
         )
         return shown(await campaigns.put(draft))
 
@@ -290,7 +325,12 @@ def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
         spec = convert(merged, CampaignInput)
         list_id, segment = await book.check(key, spec)
         draft = msgspec.structs.replace(
-            stored, spec=spec, list=list_id, segment=segment, send_at=send_at(spec.send_at)
+            stored,
+            spec=spec,
+            list=list_id,
+            segment=segment,
+            send_at=send_at(spec.send_at),
+            throttle=throttle(spec.throttle),
         )
         await campaigns.put(draft)
         kept = await book.find(key, campaign_id)

@@ -129,7 +129,7 @@ class Claimer:
         lane = self._lanes[asked.lane]
         full = taken.firsts + taken.retries >= asked.most
         lane.held_up, lane.again_since, lane.again_at = taken.held_up, now, taken.again_at or 0
-        if asked.retries:
+        if asked.retries or taken.deferred:
             lane.retry_at = taken.retry_at
         if taken.unkeyed is not None:
             lane.again_at = now + LOOKING
@@ -142,6 +142,9 @@ class Claimer:
             self._looked_through(lane, asked, taken, full=full, now=now)
         if not (cut or taken.held_up or taken.unkeyed is not None) and asked.firsts:
             lane.backlog = full or taken.firsts >= asked.firsts
+        if taken.deferred:
+            lane.backlog = True
+            self._lanes.look.add(lane.name)
         self._remember(lane, now)
 
     def _looked_through(self, lane: Lane, asked: Wanted, taken: Taken, *, full: bool, now: int) -> None:

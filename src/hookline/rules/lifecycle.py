@@ -28,6 +28,7 @@ ENDS: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
 TRANSITIONS: dict[tuple[State, State], Actor] = {
     ("waiting", "sending"): "claim",
     ("queued", "sending"): "claim",
+    ("queued", "waiting"): "claim",  # for its place under a throttle
     ("sending", "succeeded"): "settle",
     ("sending", "failed"): "settle",
     ("sending", "waiting"): "settle",

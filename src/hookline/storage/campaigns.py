@@ -12,13 +12,18 @@ from hookline.storage.accepting import DELIVERY_COLUMNS, INSERT_RECIPIENTS, deli
 from hookline.storage.counting import count_cancelled
 from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Row, Sql, Wake, one
 
-COLUMNS = "tenant, id, seq, spec, list, segment, state, cursor, created_at, send_at, started_at, finished_at"
+COLUMNS = "tenant, id, seq, spec, list, segment, state, cursor, created_at, send_at, throttle, started_at, finished_at"
 FIELDS = COLUMNS.split(", ")
 MESSAGE_COLUMNS = "tenant, id, campaign, hook, contact, address, sent_at, depth, flags"
 MESSAGE_FIELDS = MESSAGE_COLUMNS.split(", ")
 EVERYONE = -1
 # Campaigns of which nothing more is to be taken: lanes that a claim leaves out, however much waits in them.
 RESTING = "SELECT id FROM campaigns WHERE finished_at IS NULL AND state IN ('paused', 'cancelled')"
+# The same, and those with a throttle.
+HELD_BACK = (
+    "SELECT id, state, throttle FROM campaigns WHERE finished_at IS NULL"
+    " AND (state IN ('paused', 'cancelled') OR state = 'sending' AND throttle IS NOT NULL)"
+)
 _CANCEL = (
     "UPDATE deliveries SET state = 'cancelled', next_at = NULL, error = 'cancelled', resume_state = NULL,"
     " resume_at = NULL, updated_at = ? WHERE (tenant, id) IN (SELECT d.tenant, d.id FROM deliveries d"
@@ -49,13 +54,15 @@ class Campaigns:
             clock = yield Sql("UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq")
             seq = campaign.seq or cast("int", clock[0][0])
             yield Sql(
-                f"INSERT INTO campaigns ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                f"INSERT INTO campaigns ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (tenant, id) DO UPDATE SET spec = excluded.spec, list = excluded.list,"
-                " segment = excluded.segment, send_at = excluded.send_at"
+                " segment = excluded.segment, send_at = excluded.send_at,"
+                " throttle = excluded.throttle"
                 " WHERE campaigns.state = 'draft'",
                 (
                     campaign.tenant, campaign.id, seq, msgspec.json.encode(campaign.spec), campaign.list,
                     campaign.segment, campaign.state, campaign.cursor, campaign.created_at, campaign.send_at,
+                    campaign.throttle,
                     None, None,
                 ),
             )  # fmt: skip
@@ -211,6 +218,10 @@ class Campaigns:
                 " finished_at = ? WHERE tenant = ? AND id = ? AND state IN ('sending', 'cancelled')"
                 " AND finished_at IS NULL",
                 (now, tenant, campaign),
+            )
+            yield Sql(
+                "DELETE FROM lanes WHERE tenant = ? AND (lane = ? OR lane LIKE ?)",
+                (tenant, campaign, f"{campaign} %"),
             )
 
         await self._db.run(plan)

@@ -18,11 +18,12 @@ from hookline.model import Delivery, Event, Kind
 from hookline.rules import pacing
 from hookline.rules.pacing import Pace, Spent
 from hookline.storage.accepting import insert
-from hookline.storage.campaigns import RESTING
+from hookline.storage.campaigns import HELD_BACK, RESTING
 from hookline.storage.events import find_events
 from hookline.storage.ordering import ordered_picks
 from hookline.storage.plans import Many, Plan, Row, Sql, one
 from hookline.storage.rows import COLUMNS, to_delivery
+from hookline.storage.throttling import LOOK, Throttle, admit, missed
 from hookline.storage.units import StaleConfig
 
 TURNS = 4
@@ -32,6 +33,7 @@ FIRST_LOOK = 32  # events are fetched so many at first, to see what they weigh, 
 SENT_ANEW = "ON CONFLICT (tenant, id) DO UPDATE SET sent_at = excluded.sent_at"
 MESSAGE_COLUMNS = "tenant:t id:t campaign:t hook:t contact:t address:t sent_at:i depth:i flags:i"
 PICKED = ", ".join(f"d.{column}" for column in COLUMNS.split(", "))
+NOTHING = Throttle()
 _decode = msgspec.json.Decoder(Spent).decode
 
 
@@ -83,7 +85,8 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     ``retry_at`` is the time of the earliest retry that was left, where retries were wanted. ``again_at`` is when
     more may be taken, ``held_up`` by what until then: the rate, what is under way, or another process that
     is claiming. ``cursor`` is where the next sweep goes on, "" at the end of one. ``unkeyed`` is the state of a
-    lane in order whose deliveries have to be given their keys first.
+    lane in order whose deliveries have to be given their keys first. ``deferred`` says that others were put off by a
+    throttle, and that there may be more behind them.
     """
 
     lane: str
@@ -94,6 +97,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     held_up: Literal["rate", "concurrency", "busy"] | None = None
     cursor: str = ""
     unkeyed: int | None = None
+    deferred: bool = False
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -131,6 +135,8 @@ class _Lane(msgspec.Struct):
 
     wanted: Wanted
     room: int
+    throttle: Throttle = NOTHING
+    deferred: bool = False
     spent: Spent = ()
     held_up: Literal["rate", "concurrency", "busy"] | None = None
     unkeyed: int | None = None
@@ -149,14 +155,15 @@ def claim_plan(
     version = yield Sql("SELECT config FROM clock WHERE id = 1")
     if config is not None and config != version[0][0]:
         raise StaleConfig
-    mail = any(each.lane.startswith("cmp_") for each in wanted)
-    resting = {row[0] for row in (yield Sql(RESTING))} if mail else set()
+    held_back = yield from _held_back(wanted)
     lanes: list[_Lane] = []
     for each in wanted:
-        lane = _Lane(each, 0 if each.lane in resting else each.most)
+        throttle = held_back.get(each.lane, NOTHING)
+        pace = each.pace if throttle is None or throttle is NOTHING else Pace(throttle.rate)
+        lane = _Lane(replace(each, pace=pace), each.most if throttle is not None else 0, throttle or NOTHING)
         lanes.append(lane)
-        if each.pace is not None:
-            yield from _enter(lane, each.pace, now, skip_locked)
+        if pace is not None:
+            yield from _enter(lane, pace, now, skip_locked)
         if lane.room > 0 and lane.unkeyed is None:
             yield from _pick(lane, now, skip_locked)
     events: dict[tuple[str, str], Event] = {}
@@ -182,6 +189,17 @@ def claim_plan(
         for d in kept
     )
     return Claimed(work, tuple(taken), cut)
+
+
+def _held_back(wanted: Sequence[Wanted]) -> Plan[dict[str, Throttle | None]]:
+    """The throttles of campaigns that are wanted; ``None`` for one of which nothing is to be taken."""
+    if not any(each.lane.startswith("cmp_") for each in wanted):
+        return {}
+    rows = cast("list[tuple[str, str, bytes | None]]", (yield Sql(HELD_BACK)))
+    return {
+        name: msgspec.json.decode(throttle, type=Throttle) if throttle and state == "sending" else None
+        for name, state, throttle in rows
+    }
 
 
 def _enter(lane: _Lane, pace: Pace, now: int, skip_locked: str) -> Plan[None]:
@@ -240,6 +258,13 @@ def _pick(lane: _Lane, now: int, skip_locked: str) -> Plan[None]:
         lane.picks = _in_order(rows)
         return
     retries = yield from _due(lane, "waiting", min(wanted.retries, lane.room), now, skip_locked)
+    if lane.throttle.domains:
+        late = [d for d in retries if missed(d, now)]
+        retries = [d for d in retries if not missed(d, now)]
+        queued = yield from _due(lane, "queued", LOOK, 2**62, skip_locked)
+        firsts, lane.deferred = yield from admit(late + queued, lane.room - len(retries), lane.throttle, now)
+        lane.picks = retries + firsts
+        return
     share = min(len(retries), wanted.share(lane.room))
     # What is queued is due, whatever a clock said when it was queued.
     firsts = yield from _due(lane, "queued", min(wanted.firsts, lane.room - share), 2**62, skip_locked)
@@ -305,7 +330,7 @@ def _leave(lane: _Lane, now: int) -> Plan[Taken]:
             held_up, again_at = "rate", pacing.next_free(spent, rate, now)
     retries = sum(d.state == "waiting" for d in lane.picks)
     retry_at: int | None = None
-    if wanted.retries:
+    if wanted.retries or lane.deferred:
         rows = yield Sql(
             "SELECT MIN(next_at) FROM deliveries WHERE lane = ? AND state = 'waiting' AND next_at IS NOT NULL",
             (wanted.lane,),
@@ -320,4 +345,5 @@ def _leave(lane: _Lane, now: int) -> Plan[Taken]:
         held_up=held_up,
         cursor=lane.cursor,
         unkeyed=lane.unkeyed,
+        deferred=lane.deferred,
     )

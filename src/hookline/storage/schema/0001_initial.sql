@@ -352,6 +352,7 @@ CREATE TABLE campaigns (
   cursor BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
   send_at BIGINT,
+  throttle {blob},
   started_at BIGINT,
   finished_at BIGINT,
   PRIMARY KEY (tenant, id)
