@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from hookline.settings import Settings
 from support.client import Client, client_of
 
@@ -33,6 +35,17 @@ async def test_none_of_these_is_saved(tmp_path: Path) -> None:
         )
         assert (patched.status, list(patched.faults)) == (422, ["#/do/url"])
         assert (tried.status, list(tried.faults)) == (422, ["#/to"])
+
+
+async def test_a_hook_that_may_not_be_saved_any_more_can_still_be_switched_off(tmp_path: Path) -> None:
+    settings = Settings(home=str(tmp_path), secret_key="00" * 32)
+    async with client_of(replace(settings, allow_targets="127.0.0.0/8")) as api:
+        path = f"/v1/hooks/{(await api.hook('http://127.0.0.1:8000/'))['id']}"
+    async with client_of(settings) as api:
+        off = await api.patch(path, {"enabled": False})
+        assert (off.status, off.json["enabled"]) == (200, False)
+        for other in ({"enabled": True}, {"enabled": False, "name": "x"}):
+            assert list((await api.patch(path, other)).faults) == ["#/do/url"]
 
 
 OURS = (
