@@ -44,6 +44,15 @@ async def test_a_retry_is_one_more_attempt(api: Client, receiver: Receiver) -> N
     assert again.status == 409 and "replay" in again.json["detail"]
 
 
+async def test_there_is_no_retry_while_the_hook_is_switched_off(api: Client, receiver: Receiver) -> None:
+    """It would be held, and nothing tried."""
+    hook, (newer, _) = await failed(api, receiver)
+    await api.patch(f"/v1/hooks/{hook}", {"enabled": False})
+    reply = await api.post(f"/v1/deliveries/{newer}/retry")
+    assert reply.status == 409 and "switch it on" in reply.json["detail"]
+    assert (await api.get(f"/v1/deliveries/{newer}")).json["state"] == "failed"
+
+
 async def test_a_dry_run_counts_and_a_replay_does_it(api: Client, receiver: Receiver) -> None:
     hook, _ = await failed(api, receiver)
     wish: dict[str, Any] = {"hook": hook, "types": ["order.*"], "since": "1d"}

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from hookline.api.auth import Caller
 from hookline.api.errors import ApiError, not_found
+from hookline.api.hook_view import is_on
 from hookline.api.paging import After, Limit, Moment, Page, moment, page_of, place_of
 from hookline.model import Attempt, AttemptError, Delivery, Kind, State
 from hookline.rules.times import format_time
@@ -187,6 +188,9 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             raise not_found("delivery", delivery_id)
         if before.state == "queued":
             return _shown(before)
+        hook = await services.storage.hooks.get(key.tenant, before.hook) if before.hook else None
+        if hook is not None and not is_on(hook):
+            raise ApiError(409, "the delivery's hook is switched off; switch it on first")
         after = await deliveries.retry(key.tenant, delivery_id, clock.now())
         if after is None:
             raise ApiError(409, f"the delivery is {before.state}; {UNTRIABLE[before.state]}")
