@@ -214,6 +214,15 @@ async def test_a_slow_database_keeps_nobody_waiting_and_loses_nothing(
     assert len(await events(mail_api, "email.clicked")) == 1
 
 
+async def test_many_at_once_are_all_heard(mail_api: Client, mail: Mail) -> None:
+    replies = await asyncio.gather(*(visit(mail_api, "GET", mail.pixel) for _ in range(60)))
+    assert {reply.status for reply in replies} == {200}
+    async with asyncio.timeout(20):
+        while (found := await stats(mail_api, mail))["opened_total"] < 60:
+            pass
+    assert (found["opened"], found["opened_total"]) == (1, 60)
+
+
 # --- leaving
 
 

@@ -44,6 +44,7 @@ from hookline.api import (
 from hookline.api.auth import Authenticator, provide_key
 from hookline.api.bodies import MAX_BODY, MAX_IN, MAX_MAIL, JsonBody, limited
 from hookline.api.errors import ApiError, handle
+from hookline.api.hits import Hits
 from hookline.api.paging import known_parameters
 from hookline.api.publishing import Publisher
 from hookline.services import Services
@@ -67,11 +68,12 @@ RESOURCES: tuple[Resource, ...] = (
 
 class Api:
     """The API, and ``pages`` beside it, as an ASGI application. ``publisher`` answers ``POST /v1/events``, the hot
-    path, past the framework."""
+    path, past the framework; so are pixels and links of mails."""
 
     def __init__(self, services: Services, pages: Sequence[HTTPRouteHandler] = ()) -> None:
         authenticator = Authenticator(services.storage)
         self.publisher = Publisher(services, authenticator)
+        self._hits = Hits(services)
         self._framework = build_litestar(services, authenticator, pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,6 +87,8 @@ class Api:
             await self._framework({**scope, "method": UNHEARD_OF}, receive, _methods(send))
         elif scope["path"] == "/v1/events" and scope["method"] == "POST":
             await self.publisher(scope, receive, send)
+        elif scope["path"].startswith(("/t/o/", "/t/c/")) and await self._hits.answered(scope, send):
+            pass
         elif scope["path"] == "/v1/contacts/import":  # read as it comes, of any length
             await self._framework(scope, receive, send)
         else:

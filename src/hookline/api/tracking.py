@@ -1,46 +1,24 @@
-"""`/t/…`: pixels, links and unsubscribing; public, and only for tokens that were signed here."""
+"""`/t/u/…`: unsubscribing; public, and only for tokens that were signed here. Pixels and links are in `hits`."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from typing import Any, TypeVar
-from urllib.parse import quote
 
-import msgspec
-import structlog
 from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from hookline.api.auth import PUBLIC
 from hookline.api.errors import ApiError
+from hookline.api.hits import HEADERS, LONGEST_AGENT
 from hookline.api.mail_events import mail_event
 from hookline.mail.sender import SOURCE
-from hookline.model import SECOND, EventDraft, Message
+from hookline.model import EventDraft, Message
 from hookline.rules import tokens
 from hookline.rules.ids import new_id
-from hookline.rules.machines import classify_click, classify_open
 from hookline.services import Services
-from hookline.storage import StorageUnavailable
 from hookline.storage.units import Accepted, SourceIdConflict
 
-log = structlog.get_logger("hookline.tracking")
-
-# A transparent pixel (GIF89a): header, screen of 1 x 1 with two colours, the second transparent, one frame.
-PIXEL = bytes.fromhex(
-    "474946383961 0100 0100 80 00 00 000000 ffffff 21f904 01 0000 01 00"
-    "2c 0000 0000 0100 0100 00 02 02 4c01 00 3b"
-)
-PATIENCE = 2.0
-"""Seconds that a reader waits for the database before he gets his page; the recording goes on."""
-LONGEST_AGENT = 1000
-MOST_KEPT = 10_000
-HEADERS = {
-    "cache-control": "no-store, private",
-    "referrer-policy": "no-referrer",
-    "x-robots-tag": "noindex",
-}
 PAGE_HEADERS = {
     **HEADERS,
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
@@ -80,15 +58,12 @@ UNKNOWN = PAGE.format(
 
 
 class Tracker:
-    """Records what readers do."""
+    """Records who leaves."""
 
     def __init__(self, services: Services) -> None:
         self._storage = services.storage
         self._intake = services.intake
         self._key = services.token_key
-        self._clock = services.clock
-        self._open: set[asyncio.Task[None]] = set()
-        self._kept: set[asyncio.Task[None]] = set()
 
     def read(self, token: str, kind: type[T]) -> T:
         """ApiError 404 for a token that was not signed here, or for another purpose."""
@@ -96,66 +71,6 @@ class Tracker:
             return tokens.read(self._key, token, kind)
         except tokens.BadToken:
             raise ApiError(404, "this is no address of ours") from None
-
-    async def opened(self, token: tokens.OpenToken, about: dict[str, Any]) -> None:
-        machine, reason = classify_open(about.get("user_agent"))
-        facts = {**about, "machine": machine, "machine_reason": reason}
-        await self._promptly(self._record(token, "email.opened", facts))
-
-    async def clicked(self, token: tokens.ClickToken, about: dict[str, Any]) -> None:
-        machine, reason = classify_click(about.get("user_agent"))
-        facts = {**about, "machine": machine, "machine_reason": reason, "url": token.url, "link": token.link}
-        await self._promptly(self._record(token, "email.clicked", facts))
-
-    async def _record(
-        self, token: tokens.OpenToken | tokens.ClickToken, kind: str, facts: dict[str, Any]
-    ) -> None:
-        try:
-            await self._accept(token, kind, facts, self._clock.now())
-        except StorageUnavailable as error:
-            if not self._kept:
-                log.warning("storage away, what readers do is kept in memory", error=str(error))
-            self._keep(token, kind, facts, self._clock.now())
-        except Exception:  # no fault of ours keeps a reader from his page
-            log.error("an event of a reader is lost", type=kind, message=token.message, exc_info=True)
-
-    async def _accept(
-        self, token: tokens.OpenToken | tokens.ClickToken, kind: str, facts: dict[str, Any], at: int
-    ) -> None:
-        message = await self._storage.campaigns.message(token.tenant, token.message)
-        if message is not None:
-            draft = msgspec.structs.replace(mail_event(kind, SOURCE, message, facts), time=at)
-            await self._intake.accept(token.tenant, [draft])
-
-    def _keep(
-        self, token: tokens.OpenToken | tokens.ClickToken, kind: str, facts: dict[str, Any], at: int
-    ) -> None:
-        """Try again in the background until the database is back, as many as memory may bear."""
-        if len(self._kept) >= MOST_KEPT:
-            log.error("an event of a reader is lost: too many wait", type=kind, message=token.message)
-            return
-
-        async def insist() -> None:
-            while True:
-                await self._clock.wait(asyncio.Event(), self._clock.now() + SECOND)
-                try:
-                    await self._accept(token, kind, facts, at)
-                except StorageUnavailable:
-                    continue
-                except Exception:
-                    log.error("an event of a reader is lost", type=kind, message=token.message, exc_info=True)
-                return
-
-        task = asyncio.create_task(insist())
-        self._kept.add(task)
-        task.add_done_callback(self._kept.discard)
-
-    async def _promptly(self, work: Coroutine[Any, Any, None]) -> None:
-        """Wait for work, but not for ever; it is never cut off, because a commit may be under way."""
-        task = asyncio.create_task(work)
-        self._open.add(task)
-        task.add_done_callback(self._open.discard)
-        await asyncio.wait({task}, timeout=PATIENCE)
 
     async def unsubscribe(self, token: tokens.UnsubscribeToken, about: dict[str, Any]) -> bool:
         """Once, however often it is asked for; false when the message is not known."""
@@ -208,26 +123,6 @@ def _about(request: Request[Any, Any, Any]) -> dict[str, Any]:
 def routes(services: Services) -> list[HTTPRouteHandler]:
     tracker = Tracker(services)
 
-    @route("/t/o/{token:str}", http_method=FETCH, opt=PUBLIC, include_in_schema=False)
-    async def pixel(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[bytes]:
-        found = tracker.read(token, tokens.OpenToken)
-        if request.method == "GET":
-            await tracker.opened(found, _about(request))
-        return Response(PIXEL, media_type="image/gif", headers=HEADERS)
-
-    @route("/t/c/{token:str}", http_method=FETCH, opt=PUBLIC, include_in_schema=False)
-    async def click(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[bytes]:
-        found = tracker.read(token, tokens.ClickToken)
-        if not found.url.lower().startswith(("http://", "https://")):
-            raise ApiError(404, "this is no address of ours")
-        if request.method == "GET":
-            await tracker.clicked(found, _about(request))
-        # What a header cannot hold is escaped; the rest stays as it was written.
-        location = quote(found.url, safe="%/:?#[]@!$&'()*+,;=~|^`{}\\")
-        return Response(
-            b"", status_code=302, media_type="text/plain", headers={**HEADERS, "location": location}
-        )
-
     @route(
         "/t/u/{token:str}",
         http_method=[*FETCH, HttpMethod.POST],
@@ -244,4 +139,4 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             page, status = (DONE, 200) if known else (UNKNOWN, 404)
         return Response(page, status_code=status, media_type="text/html", headers=PAGE_HEADERS)
 
-    return [pixel, click, leave]
+    return [leave]

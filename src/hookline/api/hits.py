@@ -1,0 +1,183 @@
+"""`/t/o/…` and `/t/c/…`: a reader's program fetches the pixel, or follows a link.
+
+Past the framework, because thousands come at once when a campaign has gone out. They are recorded in groups: while
+one is being committed the next gathers. A reader waits for that only while there are few of them; what he is
+to see depends on the token alone. What cannot be stored is kept in memory until the database is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
+from urllib.parse import quote
+
+import msgspec
+import structlog
+from litestar.types import HTTPScope, Send
+
+from hookline.api.mail_events import mail_event
+from hookline.mail.sender import SOURCE
+from hookline.model import SECOND
+from hookline.rules import tokens
+from hookline.rules.machines import classify_click, classify_open
+from hookline.services import Services
+from hookline.storage import StorageUnavailable
+
+log = structlog.get_logger("hookline.tracking")
+
+# A transparent pixel (GIF89a): header, screen of 1 x 1 with two colours, the second transparent, one frame.
+PIXEL = bytes.fromhex(
+    "474946383961 0100 0100 80 00 00 000000 ffffff 21f904 01 0000 01 00"
+    "2c 0000 0000 0100 0100 00 02 02 4c01 00 3b"
+)
+PATIENCE = 2.0
+"""Seconds that a reader waits for the database before he gets his page; the recording goes on."""
+FEW = 20
+"""More than so many within a second do not wait at all."""
+GROUP = 20  # more would keep those who come meanwhile waiting
+MOST_KEPT = 100_000
+LONGEST_AGENT = 1000
+HEADERS = {
+    "cache-control": "no-store, private",
+    "referrer-policy": "no-referrer",
+    "x-robots-tag": "noindex",
+}
+_HEADERS = [
+    *((name.encode(), value.encode()) for name, value in HEADERS.items()),
+    (b"x-content-type-options", b"nosniff"),
+]
+Readable = tokens.OpenToken | tokens.ClickToken
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """What a reader did, and when."""
+
+    token: Readable
+    kind: str
+    facts: Mapping[str, Any]
+    time: int
+    told: asyncio.Future[None]
+
+
+class Hits:
+    def __init__(self, services: Services) -> None:
+        self._storage = services.storage
+        self._intake = services.intake
+        self._key = services.token_key
+        self._clock = services.clock
+        self._waiting: deque[Hit] = deque()
+        self._recent: deque[float] = deque(maxlen=FEW)
+        self._recording: asyncio.Task[None] | None = None
+        self._away = False
+
+    async def answered(self, scope: HTTPScope, send: Send) -> bool:
+        """Answer a GET or HEAD of a token that was signed here; false, and nothing done, for anything else."""
+        if scope["method"] not in ("GET", "HEAD"):
+            return False
+        try:
+            token = tokens.read(self._key, scope["path"][5:])
+        except tokens.BadToken:
+            return False
+        told: asyncio.Future[None] | None = None
+        if scope["path"].startswith("/t/o/") and isinstance(token, tokens.OpenToken):
+            status, headers, body = 200, [(b"content-type", b"image/gif")], PIXEL
+        elif scope["path"].startswith("/t/c/") and _is_web(token):
+            # What a header cannot hold is escaped; the rest stays as it was written.
+            location = quote(token.url, safe="%/:?#[]@!$&'()*+,;=~|^`{}\\")
+            status, headers, body = 302, [(b"location", location.encode())], b""
+        else:
+            return False
+        if scope["method"] == "GET":
+            told = self._put(token, _about(scope))
+        if told is not None:
+            await asyncio.wait({told}, timeout=PATIENCE)
+        length = (b"content-length", str(len(body)).encode())
+        await send(
+            {"type": "http.response.start", "status": status, "headers": [*_HEADERS, *headers, length]}
+        )
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        return True
+
+    def _put(self, token: Readable, about: Mapping[str, Any]) -> asyncio.Future[None] | None:
+        """Have a hit recorded; what there is to wait for, if so."""
+        loop = asyncio.get_running_loop()
+        agent = about.get("user_agent")
+        if isinstance(token, tokens.OpenToken):
+            kind, (machine, reason) = "email.opened", classify_open(agent)
+            facts = {**about, "machine": machine, "machine_reason": reason}
+        else:
+            kind, (machine, reason) = "email.clicked", classify_click(agent)
+            facts = {
+                **about,
+                "machine": machine,
+                "machine_reason": reason,
+                "url": token.url,
+                "link": token.link,
+            }
+        if len(self._waiting) >= MOST_KEPT:
+            log.error("an event of a reader is lost: too many wait", type=kind, message=token.message)
+            return None
+        hit = Hit(token, kind, facts, self._clock.now(), loop.create_future())
+        self._waiting.append(hit)
+        if self._recording is None or self._recording.done():
+            self._recording = asyncio.create_task(self._record())
+        now = loop.time()
+        many = len(self._recent) == FEW and now - self._recent[0] < 1.0
+        self._recent.append(now)
+        return None if many or self._away else hit.told
+
+    async def _record(self) -> None:
+        while self._waiting:
+            group = self._next()
+            try:
+                await self._store(group)
+                self._away = False
+            except StorageUnavailable as error:
+                if not self._away:
+                    log.warning("storage away, what readers do is kept in memory", error=str(error))
+                self._away = True
+                self._waiting.extendleft(reversed(group))
+            except Exception:  # no fault of ours keeps a reader from his page
+                messages = [hit.token.message for hit in group]
+                log.error("events of readers are lost", messages=messages, exc_info=True)
+            for hit in group:
+                if not hit.told.done():
+                    hit.told.set_result(None)
+            if self._away:
+                await self._clock.wait(asyncio.Event(), self._clock.now() + SECOND)
+
+    def _next(self) -> list[Hit]:
+        """The next hits to be stored, all or none: those of one tenant."""
+        group = [self._waiting.popleft()]
+        tenant = group[0].token.tenant
+        while self._waiting and len(group) < GROUP and self._waiting[0].token.tenant == tenant:
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _store(self, group: Sequence[Hit]) -> None:
+        tenant = group[0].token.tenant
+        messages = await self._storage.campaigns.messages(tenant, {hit.token.message for hit in group})
+        drafts = [
+            mail_event(hit.kind, SOURCE, messages[hit.token.message], hit.facts, time=hit.time)
+            for hit in group
+            if hit.token.message in messages
+        ]
+        if drafts:
+            await self._intake.accept(tenant, drafts)
+
+
+def _is_web(token: tokens.Token) -> TypeGuard[tokens.ClickToken]:
+    return isinstance(token, tokens.ClickToken) and token.url.lower().startswith(("http://", "https://"))
+
+
+def _about(scope: HTTPScope) -> dict[str, Any]:
+    """Who asks, as far as the connection tells."""
+    client = scope.get("client")
+    agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
+    told = {
+        "ip": client[0] if client else None,
+        "user_agent": agent.decode("latin-1")[:LONGEST_AGENT] or None,
+    }
+    return {name: value for name, value in told.items() if value is not None}
