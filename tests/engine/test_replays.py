@@ -209,3 +209,20 @@ async def test_two_replays_at_once_bring_what_was_missed_once(
         assert len(receiver.got) == 20
         made = [found.done for found in await engine.storage.replays.page("default", limit=9)]
         assert sum(made) == 20
+
+
+async def test_retries_and_the_end_of_their_hook_do_not_wait_for_each_other(
+    engine: Engine, receiver: Receiver
+) -> None:
+    for _ in range(5):
+        hook = await engine.hook(webhook(receiver.url) | {"concurrency": 5})
+        receiver.answers = [500] * 12
+        for _ in range(12):
+            await engine.publish("order.paid")
+        await engine.run()
+        waiting = [delivery.id for delivery in await engine.deliveries(hook=hook.id)]
+        retries = [engine.storage.deliveries.retry("default", name, engine.clock.now()) for name in waiting]
+        deleted = engine.storage.hooks.delete("default", hook.id, engine.clock.now())
+        await asyncio.gather(*retries[:6], deleted, *retries[6:])
+        await engine.run()
+        assert {d.state for d in await engine.deliveries(hook=hook.id)} <= {"cancelled", "succeeded"}

@@ -13,7 +13,7 @@ from hookline.storage.accepting import insert, names, store_follow_ups
 from hookline.storage.claiming import BUDGET, Claimed, Due, Wanted, claim_plan, due_plan
 from hookline.storage.health import Illness, disable_hook, failing, note_health, recovered
 from hookline.storage.ordering import give_keys, recheck_keys, unkeyed
-from hookline.storage.plans import Database, Many, Plan, Sql, Value, Wake, all_of, one
+from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Sql, Value, Wake, all_of, one
 from hookline.storage.rows import COLUMNS, to_delivery
 from hookline.storage.units import ContactMoved, Prepared, Settlement
 
@@ -133,6 +133,7 @@ class Deliveries:
             return bool((yield Sql(f"SELECT 1 FROM deliveries WHERE {where} LIMIT 1", (limit,))))
 
         def move() -> Plan[int]:
+            yield TAKE_CLOCK
             rows = yield Sql(
                 "UPDATE deliveries SET next_at = next_at - (updated_at - ?),"
                 f" resume_at = resume_at - (updated_at - ?), updated_at = ? WHERE {where} RETURNING id",
@@ -181,6 +182,7 @@ class Deliveries:
         """One extra attempt, now; the delivery as it then is, or ``None`` where its state allows none."""
 
         def plan() -> Plan[Delivery | None]:
+            yield TAKE_CLOCK  # before the lane's row, which a hook that is changed or deleted takes, too
             row = one(
                 (
                     yield Sql(
@@ -336,7 +338,7 @@ def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled
     ill = failing(batch)
     if healthy or ill or any(s.follow_ups or s.change or s.disable_hook for s in batch):
         # The clock's row first, as everywhere: two who take rows in one order cannot deadlock.
-        yield Sql("UPDATE clock SET seq = seq WHERE id = 1")
+        yield TAKE_CLOCK
     rows = [
         (
             s.delivery.tenant, s.delivery.id, s.delivery.owner, s.delivery.attempts, s.after.state,

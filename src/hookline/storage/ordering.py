@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from hookline.rules.pacing import order_key
-from hookline.storage.plans import Many, Plan, Row, Sql
+from hookline.storage.plans import TAKE_CLOCK, Many, Plan, Row, Sql
 
 if TYPE_CHECKING:
     from hookline.storage.claiming import Wanted
@@ -130,6 +130,7 @@ def unkeyed(tenant: str, lane: str) -> Plan[list[tuple[str, str]]]:
 def give_keys(tenant: str, lane: str, keys: list[tuple[str, str]], changes: int) -> Plan[None]:
     """Write keys down; without any, that the lane as it was after so many changes has them all."""
     if keys:
+        yield TAKE_CLOCK
         yield Many(
             "UPDATE deliveries SET order_key = v.key FROM {v}"
             " WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id AND deliveries.order_key IS NULL",
