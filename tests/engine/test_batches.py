@@ -6,9 +6,10 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
-from hookline.model import SECOND, EventDraft
+from hookline.model import SECOND, EventDraft, HookInput
 from hookline.storage import batching
 from support.engine import SECRET, Engine
 from support.receiver import Receiver
@@ -169,3 +170,16 @@ async def test_mailjets_groups_are_at_most_one_a_second_whatever_comes(
         await engine.run()
         assert [len(body) for body in receiver.verified(SECRET)] == [2] * count
         engine.clock.advance(SECOND)
+
+
+async def test_what_came_before_its_hook_had_batches_keeps_its_id(engine: Engine, receiver: Receiver) -> None:
+    before = await engine.hook(hook(receiver, batch=None))
+    receiver.answers = [500]
+    event = await engine.publish("order.paid", {"n": 0})
+    await engine.run()
+    after = msgspec.structs.replace(before, spec=msgspec.convert(hook(receiver), HookInput))
+    await engine.storage.hooks.change(before, after)
+    engine.clock.advance(10 * SECOND)
+    await engine.run()
+    assert [got.headers["webhook-id"] for got in receiver.got] == [event.id] * 2
+    assert isinstance(receiver.verified(SECRET)[1], list)

@@ -113,7 +113,8 @@ async def perform(work: Work) -> Outcome:
     else:
         write, content_type = FORMATS[plan.action.format]
         body = write(event)
-    name = work.delivery.id if work.events else event.id
+    # One that was no batch when it came to be stays the event that receivers may have seen, whatever its hook is now.
+    name = work.delivery.id if work.delivery.size else event.id
     timestamp = int(work.tools.wall())
     keys = signing.signers(work.hook.hook.keys, plan.action.signatures, work.tools.clock.now())
     headers = (
