@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from hookline.dispatch.lanes import CONCURRENCY, READY
 from hookline.model import DAY, MINUTE, SECOND, Campaign, CampaignInput, EventDraft
 from hookline.rules.times import format_time
+from hookline.storage.plans import Plan, Sql
 from support.engine import Engine, running
 from support.mailserver import MailServer
 from support.receiver import Receiver
@@ -174,3 +176,38 @@ async def test_what_is_being_claimed_at_a_stop_is_done_or_given_back(
         await claiming
         (delivery,) = await engine.deliveries(campaign="cmp_x")
         assert (delivery.state, len(mailserver.mails)) == ("succeeded", 1)
+
+
+async def test_a_hook_is_switched_off_though_the_hooks_changed_meanwhile(
+    engine: Engine, receiver: Receiver
+) -> None:
+    hook = await engine.hook(webhook(receiver.url))
+    other = {"on": ["invoice.*"], "do": {"kind": "webhook", "url": receiver.url}}
+
+    async def change(_: object) -> None:
+        await engine.hook(other)  # as another process does it: the settlement finds another configuration
+
+    receiver.answers, receiver.hold = [410], change
+    await engine.publish("order.paid")
+    await engine.run()
+    stored = await engine.storage.hooks.get("default", hook.id)
+    assert stored.disabled_reason == "the receiver answered 410 Gone"
+    assert len(await engine.events("hook.disabled")) == 1
+
+
+async def test_a_claim_that_failed_leaves_room_in_all_lanes(engine: Engine, receiver: Receiver) -> None:
+    def rename(table: str, name: str) -> Callable[[], Plan[None]]:
+        def plan() -> Plan[None]:
+            yield Sql(f"ALTER TABLE {table} RENAME TO {name}")
+
+        return plan
+
+    for _ in range(3):
+        await engine.hook(webhook(receiver.url, concurrency=200))
+    await engine.publish("order.paid")
+    await engine.storage.deliveries._db.run(rename("lanes", "away"))
+    with pytest.raises(Exception, match="lanes"):
+        await engine.dispatcher.claim()
+    await engine.storage.deliveries._db.run(rename("away", "lanes"))
+    await engine.run()
+    assert len(receiver.got) == 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from hookline.actions.work import CompiledHook
@@ -70,8 +72,14 @@ class Claimer:
                 else:
                     lane.reserved += asked.most
                     wanted.append(asked)
-            for part in _parts(wanted):
-                await self._take(part, config, now)
+            parts = deque(_parts(wanted))
+            try:
+                while parts:
+                    await self._take(parts.popleft(), config, now)
+            finally:  # of what was not come to, nothing stays promised
+                for asked in itertools.chain.from_iterable(parts):
+                    self._untold(asked)
+                    self._lanes.give_back(asked.lane, asked.most)
         return min(self._alarms.values(), default=None)
 
     async def _adopt(self) -> Config:
@@ -108,8 +116,7 @@ class Claimer:
             )
         except BaseException as error:
             for asked in wanted:
-                if asked.freed:  # they are not told a second time
-                    self._lanes[asked.lane].sweeps = 2
+                self._untold(asked)
             if not isinstance(error, StaleConfig):
                 raise
             self._intake.forget_config()
@@ -123,6 +130,11 @@ class Claimer:
         finally:
             for name, count in unused.items():
                 self._lanes.give_back(name, count)
+
+    def _untold(self, asked: Wanted) -> None:
+        """Subjects that were freed are not told a second time: look through all instead."""
+        if asked.freed:
+            self._lanes[asked.lane].sweeps = 2
 
     def _learn(self, asked: Wanted, taken: Taken, *, cut: bool, now: int) -> None:
         """What a claim says of a lane: whether it has more, and when that may be taken."""

@@ -107,6 +107,8 @@ class Settler:
         except BaseException:
             if unit is not None:
                 self._intake.give_back(unit, ())
+            if settlement.disable_hook is not None and delivery.hook is not None:  # it is still to be done
+                self._disabled.pop((delivery.tenant, delivery.hook), None)
             raise
         self._announce(settlement, settled, unit)
         return settlement.after
