@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.dispatch.lanes import CONCURRENCY, READY, Lanes
-from hookline.model import DAY, Delivery
+from hookline.model import DAY, SECOND, Delivery
 from support.engine import Engine, running
 from support.receiver import Receiver
 
@@ -113,3 +113,41 @@ def test_places_are_never_lost_or_given_twice(steps: list[str]) -> None:
         assert (lane.reserved, lane.running, len(lane.ready)) == (promised, running_, ready)
         assert running_ <= CONCURRENCY and promised + running_ + ready <= CONCURRENCY + READY
         assert not ready or running_ == CONCURRENCY
+
+
+def held(name: str, tries: int = 0) -> Delivery:
+    return Delivery(
+        tenant="t",
+        id=name,
+        lane="a",
+        kind="webhook",
+        state="sending",
+        owner="me",
+        tries=tries,
+        created_at=0,
+        updated_at=0,
+    )
+
+
+def test_a_probe_waits_for_nobody_and_one_that_came_to_nothing_is_followed_by_another() -> None:
+    lanes, first = Lanes(), held("dlv_0", tries=1)
+    lane = lanes.of(first)
+    begun = 0
+    while lanes.reserve("a"):  # retries that hang, as many as may
+        begun += 1
+        if lanes.enter(held(f"dlv_{begun}", tries=1), None, 0) != "begin":
+            break
+    lanes.drain(lane)
+    for number in range(10):
+        failed = held(f"dlv_ill{number}")
+        lanes.heard(failed, "ill", began=number, now=2 * SECOND * number, chance=0.5)
+    now = 60 * SECOND
+    for name in ("dlv_a", "dlv_b"):
+        lane.retry_at = 1
+        asked = lanes.want(lane, now)
+        assert asked is not None and asked.most == 1
+        lane.reserved += 1
+        probe = held(name, tries=1)
+        assert lanes.enter(probe, None, now) == "begin"
+        assert lanes.want(lane, now) is None, "one at a time"
+        assert lanes.leave(probe, now) is None  # without a word of how the receiver is

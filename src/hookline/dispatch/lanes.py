@@ -161,7 +161,8 @@ class Lanes:
         if lane.shut and not self._try_out(lane, delivery, now):
             lane.backlog = True
             return "shut"
-        if lane.running < lane.limit and (not retry or lane.retrying < lane.share()):
+        room = lane.running < lane.limit and (not retry or lane.retrying < lane.share())
+        if room or lane.shut:  # by a probe hangs whether the lane goes on: it waits for nobody
             lane.running += 1
             lane.retrying += retry
             return "begin"
@@ -175,6 +176,9 @@ class Lanes:
         lane.running -= 1
         retry = is_retry(delivery)
         lane.retrying -= retry
+        if lane.breaker.probe == delivery.id:  # it came to nothing, and said nothing of the receiver
+            lane.breaker = breaker.probing(lane.breaker, "")
+            self.look.add(lane.name)
         following = self._next(lane)
         if following is not None:
             lane.running += 1
