@@ -44,12 +44,15 @@ async def test_a_retry_is_one_more_attempt(api: Client, receiver: Receiver) -> N
     assert again.status == 409 and "replay" in again.json["detail"]
 
 
-async def test_there_is_no_retry_while_the_hook_is_switched_off(api: Client, receiver: Receiver) -> None:
-    """It would be held, and nothing tried."""
+async def test_there_is_no_retry_once_the_hook_is_off_or_deleted(api: Client, receiver: Receiver) -> None:
+    """It would be held, or cancelled, and nothing tried."""
     hook, (newer, _) = await failed(api, receiver)
     await api.patch(f"/v1/hooks/{hook}", {"enabled": False})
-    reply = await api.post(f"/v1/deliveries/{newer}/retry")
-    assert reply.status == 409 and "switch it on" in reply.json["detail"]
+    off = await api.post(f"/v1/deliveries/{newer}/retry")
+    assert off.status == 409 and "switch it on" in off.json["detail"]
+    await api.call("DELETE", f"/v1/hooks/{hook}")
+    deleted = await api.post(f"/v1/deliveries/{newer}/retry")
+    assert deleted.status == 409 and "was deleted" in deleted.json["detail"]
     assert (await api.get(f"/v1/deliveries/{newer}")).json["state"] == "failed"
 
 

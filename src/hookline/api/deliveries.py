@@ -188,9 +188,12 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             raise not_found("delivery", delivery_id)
         if before.state == "queued":
             return _shown(before)
-        hook = await services.storage.hooks.get(key.tenant, before.hook) if before.hook else None
-        if hook is not None and not is_on(hook):
-            raise ApiError(409, "the delivery's hook is switched off; switch it on first")
+        if before.hook is not None:
+            hook = await services.storage.hooks.get(key.tenant, before.hook)
+            if hook is None:
+                raise ApiError(409, "the delivery's hook was deleted; nothing more comes of it")
+            if not is_on(hook):
+                raise ApiError(409, "the delivery's hook is switched off; switch it on first")
         after = await deliveries.retry(key.tenant, delivery_id, clock.now())
         if after is None:
             raise ApiError(409, f"the delivery is {before.state}; {UNTRIABLE[before.state]}")
