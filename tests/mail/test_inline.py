@@ -75,6 +75,35 @@ def test_what_would_take_too_long_is_refused() -> None:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<div>" * 40_000,
+        "<svg>" + "<td>" * 40_000,
+        ("<div>" * 3999 + "<object>" + "</div>" * 3999) * 5,
+        "<p><b></p>" * 20_000,
+        "<div/>" * 30_000,
+    ],
+)
+def test_what_would_break_a_parser_is_refused(body: str) -> None:
+    """Each would end the process, on its stack or out of memory, if css-inline got to see it."""
+    with pytest.raises(StyleError, match="never closed"):
+        inline(SHEET + body)
+
+
+def test_long_lists_of_selectors_and_long_rules_are_refused() -> None:
+    with pytest.raises(StyleError, match="50000 selectors for 501 elements"):
+        inline("<style>" + "p," * 49_999 + "p{top:0}</style>" + "<p>x</p>" * 500)
+    with pytest.raises(StyleError, match="a rule of 100006 characters"):
+        inline("<style>p{top:" + "x" * 100_000 + "}</style>" + "<p>x</p>" * 500)
+
+
+def test_html_as_people_write_it_is_not_taken_for_that() -> None:
+    loose = "<ul>" + "<li>x<p>y" * 1500 + "</ul>" + "<table><tr><td><font><b>z</table>" * 50
+    made = inline(SHEET + loose + "<p>last")
+    assert made.endswith('<p style="margin: 0;">last')
+
+
 @given(
     st.lists(st.sampled_from([*KEPT, SHEET, "<p", ">", "<p class=k>", "</p>", "text", '"', "<!--", "-->"]))
 )

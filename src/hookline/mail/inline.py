@@ -17,8 +17,25 @@ from hookline.mail.markup import EXPRESSION, STATEMENT, Attribute, Piece, attrib
 
 MARK = "data-hookline-element"
 MAX_WORK = 2_000_000
-"""Rules times elements: what is more would keep others waiting."""
+"""Selectors times elements: what is more would keep others waiting."""
+MAX_WRITTEN = 20_000_000
+"""Characters of the longest rule times elements."""
+MAX_OPEN = 4000
+"""Elements that are open at once: css-inline recurses on the native stack, of which 8 MiB end at some 15,000."""
+MAX_REPEATED = 300_000
+"""Elements that a parser may make anew because those of ``_REPEATED`` are never closed."""
 
+_RULE = re.compile(r"\{[^{}]*\}")
+_VOID = frozenset((
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
+))  # fmt: skip
+# What other tags close (HTML standard, 13.1.2.4); and what goes on until it is closed (13.2.4.3).
+_CLOSED_BY_OTHERS = frozenset((
+    "p", "li", "dt", "dd", "tr", "td", "th", "tbody", "thead", "tfoot", "option", "optgroup", "rt", "rp",
+))  # fmt: skip
+_REPEATED = frozenset((
+    "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u",
+))  # fmt: skip
 _SYNTAX = re.compile(rf"{STATEMENT}+|{EXPRESSION}+")
 _TOKEN = re.compile(r"hookline-(\d+)-syntax")
 _inliner = css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False)
@@ -34,6 +51,7 @@ def inline(source: str) -> str:
     pieces = list(scan(hidden))
     if not any(piece.kind == "start" and piece.name == "style" for piece in pieces):
         return source
+    _check_nesting(pieces)
     syntax: list[str] = []
     skeleton, tags = _skeleton(source, hidden, pieces, syntax)
     try:
@@ -56,7 +74,7 @@ def _skeleton(source: str, hidden: str, pieces: list[Piece], syntax: list[str]) 
     """Elements and style sheets alone, the elements numbered; and these elements."""
     made: list[str] = []
     tags: list[Piece] = []
-    rules = 0
+    selectors = longest = 0
     within = ""
     for piece in pieces:
         if piece.kind == "start":
@@ -68,12 +86,36 @@ def _skeleton(source: str, hidden: str, pieces: list[Piece], syntax: list[str]) 
             made.append(f"</{piece.name}>")
         elif piece.kind == "other" and within == "style" and STATEMENT not in hidden[piece.start : piece.end]:
             sheet = _with_tokens(source, hidden, piece, syntax)
-            rules += sheet.count("{")
+            without = _RULE.sub("{", sheet)
+            selectors += without.count("{") + without.count(",")
+            longest = max([longest, *(len(rule) for rule in _RULE.findall(sheet))])
             made.append(sheet)
         within = piece.name if piece.kind == "start" else ""
-    if rules * len(tags) > MAX_WORK:
-        raise StyleError(f"{rules} rules for {len(tags)} elements are too many to be inlined")
+    if selectors * len(tags) > MAX_WORK:
+        raise StyleError(f"{selectors} selectors for {len(tags)} elements are too many to be inlined")
+    if longest * len(tags) > MAX_WRITTEN:
+        raise StyleError(f"a rule of {longest} characters is too long for {len(tags)} elements")
     return "".join(made), tags
+
+
+def _check_nesting(pieces: list[Piece]) -> None:
+    """StyleError for what a parser could not hold: it closes no less than what is taken for closed here."""
+    open_: list[str] = []
+    repeated = unclosed = 0
+    for piece in pieces:
+        if piece.kind == "start" and piece.name not in _VOID:
+            open_.append(piece.name)
+            unclosed += piece.name in _REPEATED
+            repeated += unclosed
+        elif piece.kind == "end":
+            last = len(open_) - 1
+            while last >= 0 and open_[last] != piece.name and open_[last] in _CLOSED_BY_OTHERS:
+                last -= 1
+            if last >= 0 and open_[last] == piece.name:
+                unclosed -= piece.name in _REPEATED
+                del open_[last:]
+        if len(open_) > MAX_OPEN or repeated > MAX_REPEATED:
+            raise StyleError("too many elements are within each other, or never closed")
 
 
 def _with_tokens(source: str, hidden: str, part: Piece | Attribute | None, syntax: list[str]) -> str:
