@@ -104,6 +104,12 @@ def test_check_says_what_does_not_work(typed: Typed) -> None:
     assert re.search(r"^FAIL +SMTP +127\.0\.0\.1:1: ", deaf.out, re.M)
 
 
+def test_check_names_a_network_that_is_none(typed: Typed) -> None:
+    checked = typed("check", ALLOW_TARGETS="10.0.0.0/8, inside")
+    assert checked.code == 1
+    assert re.search(r"^FAIL +settings +HOOKLINE_ALLOW_TARGETS: 'inside' ", checked.out, re.M)
+
+
 def test_check_tells_a_wrong_key_for_the_database(typed: Typed) -> None:
     assert typed("migrate").code == 0
     checked = typed("check", SECRET_KEY="ab" * 32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hookline.cli.common import EVERYTHING, PLACE, Mistake, database, with_settings
+from hookline.net.targets import Targets
 from hookline.settings import Settings
 
 
@@ -17,7 +18,7 @@ async def migrate(settings: Settings) -> None:
 async def check(settings: Settings) -> int:
     """Try the settings, the database and the SMTP server. Exit code 1 when one does not work."""
     results = [
-        ("settings", True, f"data in {settings.home}, HTTP on {settings.listen}"),
+        _check_settings(settings),
         await _check_database(settings),
         await _check_smtp(settings),
         (
@@ -29,6 +30,14 @@ async def check(settings: Settings) -> int:
     for name, well, detail in results:
         print(f"{'ok  ' if well else 'FAIL'}  {name:<10}  {detail}")
     return 0 if all(well for _, well, _ in results) else 1
+
+
+def _check_settings(settings: Settings) -> tuple[str, bool, str]:
+    try:
+        Targets.parse(settings.allow_targets)
+    except ValueError as error:
+        return "settings", False, str(error)
+    return "settings", True, f"data in {settings.home}, HTTP on {settings.listen}"
 
 
 async def _check_database(settings: Settings) -> tuple[str, bool, str]:

@@ -176,9 +176,9 @@ def _network(text: str) -> Network:
     try:
         network = ipaddress.ip_network(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no network in CIDR form: {error}") from None
+        raise ValueError(f"HOOKLINE_ALLOW_TARGETS: {text!r} is no network in CIDR form: {error}") from None
     if isinstance(network, IPv6Network) and network.overlaps(_MAPPED_V6) and network.prefixlen >= 96:
-        raise ValueError(f"{text!r} is an IPv4-mapped network: write it as IPv4")
+        raise ValueError(f"HOOKLINE_ALLOW_TARGETS: {text!r} is an IPv4-mapped network: write it as IPv4")
     return network
 
 
