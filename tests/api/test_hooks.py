@@ -52,6 +52,7 @@ async def test_a_hook_is_made_and_shown(api: Client) -> None:
         "order": None,
         "enabled": True,
         "disabled_reason": None,
+        "health": {"breaker": "closed", "failures": 0, "until": None},
         "metadata": {"team": "shop"},
         "created_at": made["created_at"],
         "updated_at": made["created_at"],

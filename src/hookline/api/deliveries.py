@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from litestar import get, post
@@ -15,6 +14,7 @@ from hookline.api.auth import Caller
 from hookline.api.errors import ApiError, not_found
 from hookline.api.hook_view import is_on
 from hookline.api.paging import After, Limit, Moment, Page, moment, page_of, place_of
+from hookline.api.waiting import in_words
 from hookline.model import Attempt, AttemptError, Delivery, Kind, State
 from hookline.rules.times import format_time
 from hookline.services import Services
@@ -80,8 +80,14 @@ class DeliveryTold(DeliveryShown, kw_only=True):
 RESTS = {"paused": "its campaign is paused", "cancelled": "its campaign is cancelled, and so will this be"}
 
 
-def _fields(delivery: Delivery, resting: Mapping[str, str]) -> dict[str, Any]:
-    rests = RESTS.get(resting.get(delivery.lane, "")) if delivery.next_at is not None else None
+class _Waiting(Struct, frozen=True):
+    """What a delivery waits for, in words, and when that may be over, where it is known."""
+
+    words: str
+    until: int | None = None
+
+
+def _fields(delivery: Delivery, waiting: _Waiting | None) -> dict[str, Any]:
     return {
         "id": delivery.id,
         "kind": delivery.kind,
@@ -93,16 +99,24 @@ def _fields(delivery: Delivery, resting: Mapping[str, str]) -> dict[str, Any]:
         "address": delivery.address,
         "size": delivery.size or None,
         "attempt_count": delivery.attempts,
-        "next_attempt_at": None if delivery.next_at is None or rests else format_time(delivery.next_at),
-        "waits_for": rests,
+        "next_attempt_at": _next_at(delivery, waiting),
+        "waits_for": waiting.words if waiting else None,
         "error": delivery.error,
         "created_at": format_time(delivery.created_at),
         "updated_at": format_time(delivery.updated_at),
     }
 
 
-def _shown(delivery: Delivery, resting: Mapping[str, str] = MappingProxyType({})) -> DeliveryShown:
-    return DeliveryShown(**_fields(delivery, resting))
+def _next_at(delivery: Delivery, waiting: _Waiting | None) -> str | None:
+    if delivery.next_at is None:
+        return None
+    if waiting is None:
+        return format_time(delivery.next_at)
+    return None if waiting.until is None else format_time(max(waiting.until, delivery.next_at))
+
+
+def _shown(delivery: Delivery, waiting: _Waiting | None = None) -> DeliveryShown:
+    return DeliveryShown(**_fields(delivery, waiting))
 
 
 def _attempt(attempt: Attempt) -> AttemptShown:
@@ -120,11 +134,20 @@ def _attempt(attempt: Attempt) -> AttemptShown:
     )
 
 
-async def _resting(services: Services, tenant: str, found: Sequence[Delivery]) -> Mapping[str, str]:
-    """The campaigns that keep any of these from being begun."""
-    if any(delivery.next_at is not None and delivery.lane == delivery.campaign for delivery in found):
-        return await services.storage.campaigns.resting(tenant)
-    return {}
+async def _waiting(services: Services, tenant: str, found: Sequence[Delivery]) -> dict[str, _Waiting]:
+    """What keeps any of these from being begun in time, by their ids."""
+    pending = [delivery for delivery in found if delivery.next_at is not None]
+    resting: Mapping[str, str] = {}
+    if any(delivery.lane == delivery.campaign for delivery in pending):
+        resting = await services.storage.campaigns.resting(tenant)
+    waiting: dict[str, _Waiting] = {}
+    for delivery in pending:
+        rests, wait = RESTS.get(resting.get(delivery.lane, "")), services.dispatcher.waits(delivery)
+        if rests:
+            waiting[delivery.id] = _Waiting(rests)
+        elif wait is not None:
+            waiting[delivery.id] = _Waiting(in_words(wait), wait.until)
+    return waiting
 
 
 def routes(services: Services) -> list[HTTPRouteHandler]:
@@ -156,8 +179,8 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             since=moment("since", since, now),
             until=moment("until", until, now),
         )
-        resting = await _resting(services, key.tenant, found)
-        return page_of(found, limit, lambda delivery: _shown(delivery, resting))
+        waiting = await _waiting(services, key.tenant, found)
+        return page_of(found, limit, lambda delivery: _shown(delivery, waiting.get(delivery.id)))
 
     @get("/v1/deliveries/{delivery_id:str}", tags=TAGS, operation_id="getDelivery", summary="A delivery")
     async def one(key: Caller, delivery_id: FromPath[str]) -> DeliveryTold:
@@ -169,9 +192,12 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         events = [delivery.event] if delivery.event else []
         if delivery.size:
             events = await deliveries.batch(key.tenant, delivery_id)
-        resting = await _resting(services, key.tenant, [delivery])
+        waiting = (await _waiting(services, key.tenant, [delivery])).get(delivery.id)
+        ahead = await deliveries.ahead(delivery) if waiting is None else None
+        if ahead is not None:
+            waiting = _Waiting(f"an earlier delivery of the same subject, {ahead}, is not through")
         return DeliveryTold(
-            **_fields(delivery, resting), events=events, attempts=[_attempt(attempt) for attempt in tries]
+            **_fields(delivery, waiting), events=events, attempts=[_attempt(attempt) for attempt in tries]
         )
 
     @post(
@@ -197,6 +223,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         after = await deliveries.retry(key.tenant, delivery_id, clock.now())
         if after is None:
             raise ApiError(409, f"the delivery is {before.state}; {UNTRIABLE[before.state]}")
+        services.dispatcher.heal(after.lane)
         services.dispatcher.wake()
         return _shown(after)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from hookline.api import waiting
 from hookline.api.hook_view import is_on
+from hookline.dispatch.standing import Wait
 from hookline.model import AttemptError, Delivery, Event, Hook, State, Verdict, VerdictKind
 from hookline.rules.times import format_time
 from hookline.storage import Storage
@@ -76,19 +79,22 @@ def shown(event: Event) -> EventShown:
     return EventShown(**fields(event))
 
 
-async def traced(storage: Storage, event: Event) -> EventTraced:
+async def traced(
+    storage: Storage, event: Event, waits: Callable[[Delivery], Wait | None] = lambda delivery: None
+) -> EventTraced:
     """An event with what each hook that looked at it said, and how its newest delivery stands."""
     deliveries = await _newest_deliveries(storage, event) if event.verdicts else {}
     trace: list[Trace] = []
     for verdict in event.verdicts:
         hook = await storage.hooks.get(event.tenant, verdict.hook)
         delivery = deliveries.get(verdict.hook)
+        wait = waits(delivery) if delivery else None
         trace.append(
             Trace(
                 hook=verdict.hook,
                 hook_name=hook.spec.name if hook else None,
                 verdict=verdict.verdict,
-                detail=in_words(verdict, delivery, hook),
+                detail=in_words(verdict, delivery, hook) + (f": {waiting.in_words(wait)}" if wait else ""),
                 **(_standing(delivery) if delivery else {}),
             )
         )

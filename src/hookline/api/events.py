@@ -84,7 +84,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         event = await events.get(key.tenant, event_id)
         if event is None:
             raise not_found("event", event_id)
-        return await traced(services.storage, event)
+        return await traced(services.storage, event, services.dispatcher.waits)
 
     @get(
         "/v1/events/stream", tags=TAGS, operation_id="streamEvents", summary="Follow events as they come",

@@ -9,11 +9,22 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from hookline.actions.slack import masked
+from hookline.dispatch.standing import Health
 from hookline.model import Action, Batch, Hook, HookInput, Limit, RateInput, Retry, SlackAction, WebhookAction
+from hookline.rules.breaker import Standing
 from hookline.rules.merging import merge_patch
 from hookline.rules.times import format_time
 
 HIDDEN = "…"
+
+
+class HealthShown(Struct, kw_only=True):
+    """What the process that answers thinks of the receiver: ``failures`` in a row. A breaker that is ``open`` spares it
+    up to ``until``; ``half_open``, one delivery at a time tries it out."""
+
+    breaker: Standing
+    failures: int
+    until: str | None
 
 
 class HookShown(Struct, kw_only=True):
@@ -32,6 +43,7 @@ class HookShown(Struct, kw_only=True):
     order: Literal["subject"] | None
     enabled: bool
     disabled_reason: str | None
+    health: HealthShown
     metadata: dict[str, str]
     created_at: str
     updated_at: str
@@ -44,9 +56,10 @@ class HookMade(HookShown, kw_only=True):
     public_key: str | UnsetType = UNSET
 
 
-def fields(hook: Hook) -> dict[str, Any]:
+def fields(hook: Hook, health: Health) -> dict[str, Any]:
     """The fields of ``HookShown``."""
     spec = hook.spec
+    until = None if health.until is None else format_time(health.until)
     return {
         "id": hook.id,
         "name": spec.name,
@@ -61,6 +74,7 @@ def fields(hook: Hook) -> dict[str, Any]:
         "order": spec.order,
         "enabled": is_on(hook),
         "disabled_reason": hook.disabled_reason,
+        "health": HealthShown(breaker=health.breaker, failures=health.failures, until=until),
         "metadata": spec.metadata,
         "created_at": format_time(hook.created_at),
         "updated_at": format_time(hook.updated_at),
@@ -69,10 +83,6 @@ def fields(hook: Hook) -> dict[str, Any]:
 
 def is_on(hook: Hook) -> bool:
     return hook.spec.enabled and hook.disabled_reason is None
-
-
-def shown(hook: Hook) -> HookShown:
-    return HookShown(**fields(hook))
 
 
 def _whole(struct: Struct) -> dict[str, Any]:

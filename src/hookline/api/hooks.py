@@ -21,7 +21,7 @@ from hookline.api.errors import ApiError, invalid, not_found
 from hookline.api.hook_keys import Keys, RotateInput, keys_for
 from hookline.api.hook_missed import HookChanged, missed
 from hookline.api.hook_rules import checked
-from hookline.api.hook_view import HookMade, HookShown, fields, is_on, patched, shown
+from hookline.api.hook_view import HookMade, HookShown, fields, is_on, patched
 from hookline.api.paging import After, Limit, Page, page_of, place_of
 from hookline.api.trying import (
     TrialInput,
@@ -51,17 +51,19 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         """It counts for the next event. The answer has the secret that a webhook is signed with."""
         hook = await desk.create(key.tenant, data)
         return HookMade(
-            **fields(hook), secret=hook_keys.secret(hook), public_key=hook_keys.public_key(hook) or UNSET
+            **desk.fields(hook),
+            secret=hook_keys.secret(hook),
+            public_key=hook_keys.public_key(hook) or UNSET,
         )
 
     @get("/v1/hooks", tags=TAGS, operation_id="listHooks", summary="List hooks")
     async def index(key: Caller, limit: Limit = 50, after: After = None) -> Page[HookShown]:
         found = await services.storage.hooks.page(key.tenant, limit=limit + 1, before=place_of(after))
-        return page_of(found, limit, shown)
+        return page_of(found, limit, desk.shown)
 
     @get("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="getHook", summary="A hook")
     async def one(key: Caller, hook_id: FromPath[str]) -> HookShown:
-        return shown(await desk.get(key.tenant, hook_id))
+        return desk.shown(await desk.get(key.tenant, hook_id))
 
     @patch("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="changeHook", summary="Change a hook")
     async def change(key: Caller, hook_id: FromPath[str], data: JSONBody[dict[str, Any]]) -> HookChanged:
@@ -71,7 +73,9 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         """
         before, after = await desk.change(key.tenant, hook_id, data)
         switched_on = is_on(after) and not is_on(before)
-        return HookChanged(**fields(after), missed=await missed(services, after) if switched_on else UNSET)
+        return HookChanged(
+            **desk.fields(after), missed=await missed(services, after) if switched_on else UNSET
+        )
 
     @delete("/v1/hooks/{hook_id:str}", tags=TAGS, operation_id="deleteHook", summary="Delete a hook")
     async def remove(key: Caller, hook_id: FromPath[str]) -> None:
@@ -132,6 +136,13 @@ class Desk:
             updated_at=now,
         )
 
+    def fields(self, hook: Hook) -> dict[str, Any]:
+        """The fields of ``HookShown``, as of now."""
+        return fields(hook, self._services.dispatcher.health(hook.id))
+
+    def shown(self, hook: Hook) -> HookShown:
+        return HookShown(**self.fields(hook))
+
     async def get(self, tenant: str, name: str) -> Hook:
         hook = await self._hooks.get(tenant, name)
         if hook is None:
@@ -161,7 +172,9 @@ class Desk:
                 await checked(self._services, hook)
             return _without_secret(hook)
 
-        return await self._changed(tenant, name, after)
+        changed = await self._changed(tenant, name, after)
+        self._services.dispatcher.heal(name)
+        return changed
 
     async def rotate(self, tenant: str, name: str, wish: RotateInput) -> Hook:
         async def after(before: Hook, now: int) -> Hook:
@@ -200,7 +213,10 @@ class Desk:
             spec = replace(spec, do=redirected(self._services, spec.do, asked.to))
         event = await event_for(self._services, hook, asked)
         compiled = await checked(self._services, replace(hook, spec=spec, disabled_reason=None), base)
-        return outcome_shown(await try_out(self._services, compiled, event))
+        outcome = await try_out(self._services, compiled, event)
+        if outcome.result == "ok" and asked.to is None:
+            self._services.dispatcher.heal(hook.id)
+        return outcome_shown(outcome)
 
 
 def _told(before: Hook, after: Hook) -> list[EventDraft]:

@@ -14,10 +14,12 @@ import structlog
 from hookline.actions import perform
 from hookline.actions.work import Tools
 from hookline.clock import keep_going
+from hookline.dispatch import standing
 from hookline.dispatch.claiming import Claimer
 from hookline.dispatch.heart import DEAD_AFTER, Heart
 from hookline.dispatch.lanes import BORN_LEASED, MAIL_HANDS, Lane, Lanes
 from hookline.dispatch.settling import GROUP, Done, Settler
+from hookline.dispatch.standing import Health, Wait
 from hookline.intake import Intake
 from hookline.model import DAY, MINUTE, SECOND, Delivery, Event, Kind, Outcome
 from hookline.rules import breaker
@@ -104,6 +106,19 @@ class Dispatcher:
         """There is something new to claim, in whatever lane."""
         self._scan = True
         self._wake.set()
+
+    def heal(self, lane: str) -> None:
+        """Somebody wants a receiver that was ill to be tried: it counts as well, until it fails again."""
+        self._lanes.heal(lane)
+        self._wake.set()
+
+    def health(self, lane: str) -> Health:
+        """What is known of a lane's receiver."""
+        return standing.health(self._lanes.get(lane), self._clock.now())
+
+    def waits(self, delivery: Delivery) -> Wait | None:
+        """What keeps a delivery of this process's lanes waiting beyond its time."""
+        return standing.wait(self._lanes.get(delivery.lane), delivery, self._clock.now())
 
     # --- the loops
 

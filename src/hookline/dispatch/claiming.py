@@ -59,6 +59,7 @@ class Claimer:
         for name in [name for name, at in self._alarms.items() if at <= now]:
             del self._alarms[name]
             self._lanes.look.add(name)
+        config = await self._adopt()
         while names := self._lanes.look:
             self._lanes.look = set()
             config = await self._adopt()

@@ -240,9 +240,16 @@ class Lanes:
         return self.drain(lane)
 
     def reset(self, lane: Lane) -> None:
-        """Forget what is held against a receiver."""
-        lane.breaker, lane.paused_until, lane.shut = CLOSED, 0, False
+        """Forget what holds a lane back: it is seen anew."""
+        lane.breaker, lane.paused_until, lane.again_at, lane.shut = CLOSED, 0, 0, False
         self.look.add(lane.name)
+
+    def heal(self, name: str) -> None:
+        """Let a receiver that was ill count as well."""
+        lane = self._lanes.get(name)
+        if lane is not None:
+            lane.breaker = CLOSED
+            self.look.add(name)
 
     def drain(self, lane: Lane) -> list[Delivery]:
         """Take what a lane holds ready out of it."""

@@ -12,7 +12,7 @@ from hookline.rules import lifecycle
 from hookline.storage.accepting import insert, names, store_follow_ups
 from hookline.storage.claiming import BUDGET, Claimed, Due, Wanted, claim_plan, due_plan
 from hookline.storage.health import Illness, disable_hook, failing, note_health, recovered
-from hookline.storage.ordering import give_keys, recheck_keys, unkeyed
+from hookline.storage.ordering import ahead, give_keys, recheck_keys, unkeyed
 from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Sql, Value, Wake, all_of, one
 from hookline.storage.rows import COLUMNS, to_delivery
 from hookline.storage.units import ContactMoved, Prepared, Settlement
@@ -239,6 +239,10 @@ class Deliveries:
             return to_delivery(row) if row else None
 
         return await self._db.read(plan)
+
+    async def ahead(self, delivery: Delivery) -> str | None:
+        """The delivery that one in order waits for, if there is one."""
+        return await self._db.read(lambda: ahead(delivery))
 
     async def batch(self, tenant: str, delivery: str) -> list[str]:
         """The ids of a batch's events, in their order."""

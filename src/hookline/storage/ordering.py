@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from hookline.model import Delivery
 from hookline.rules.pacing import order_key
 from hookline.storage.plans import TAKE_CLOCK, Many, Plan, Row, Sql
 
@@ -110,6 +111,18 @@ def _due(standing: Row, now: int) -> bool:
 
 def _open(table: str) -> str:
     return OPEN.replace("order_key", f"{table}.order_key").replace("state", f"{table}.state")
+
+
+def ahead(delivery: Delivery) -> Plan[str | None]:
+    """The first delivery of the same subject that is still open, if that is another."""
+    if delivery.order_key is None or delivery.next_at is None:
+        return None
+    rows = yield Sql(
+        f"SELECT id FROM deliveries WHERE lane = ? AND order_key = ? AND {OPEN} AND seq < ? AND tenant = ?"
+        " ORDER BY seq LIMIT 1",
+        (delivery.lane, delivery.order_key, delivery.seq, delivery.tenant),
+    )
+    return cast("str", rows[0][0]) if rows else None
 
 
 def unkeyed(tenant: str, lane: str) -> Plan[list[tuple[str, str]]]:
