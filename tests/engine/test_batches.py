@@ -183,3 +183,10 @@ async def test_what_came_before_its_hook_had_batches_keeps_its_id(engine: Engine
     await engine.run()
     assert [got.headers["webhook-id"] for got in receiver.got] == [event.id] * 2
     assert isinstance(receiver.verified(SECRET)[1], list)
+
+
+async def test_a_batch_of_less_than_a_second_waits_no_longer(engine: Engine, receiver: Receiver) -> None:
+    await engine.hook(hook(receiver, batch={"max": 9, "every": "100ms"}))
+    await engine.dispatcher.claim()  # looked into all lanes a moment ago
+    await engine.publish("order.paid", {"n": 0})
+    assert await engine.dispatcher._step() == engine.clock.now() + SECOND // 10

@@ -194,6 +194,8 @@ class Lanes:
         lane = self.of(delivery)
         if is_retry(delivery):
             lane.retry_at = 1  # due, whenever that is
+        elif delivery.state == "waiting" and delivery.next_at is not None:  # a batch that gathers
+            lane.retry_at = min(delivery.next_at, lane.retry_at or delivery.next_at)
         else:
             lane.backlog = True
         if delivery.order_key is not None:
