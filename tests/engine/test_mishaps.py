@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hookline.dispatch.lanes import CONCURRENCY, READY
-from hookline.model import DAY, MINUTE, SECOND, Campaign, CampaignInput, EventDraft
+from hookline.model import DAY, MINUTE, SECOND, Campaign, CampaignInput, EventDraft, HookInput
 from hookline.rules.times import format_time
 from hookline.storage.plans import Plan, Sql
 from support.engine import Engine, running
@@ -211,3 +212,22 @@ async def test_a_claim_that_failed_leaves_room_in_all_lanes(engine: Engine, rece
     await engine.storage.deliveries._db.run(rename("away", "lanes"))
     await engine.run()
     assert len(receiver.got) == 3
+
+
+async def test_what_an_address_said_does_not_switch_off_a_hook_that_has_another_since(
+    engine: Engine, receiver: Receiver
+) -> None:
+    before = await engine.hook(webhook(receiver.url + "/old"))
+    changed = webhook(receiver.url + "/new")
+
+    async def change(_: object) -> None:
+        engine.clock.advance(SECOND)
+        after = msgspec.structs.replace(
+            before, spec=msgspec.convert(changed, HookInput), updated_at=engine.clock.now()
+        )
+        await engine.storage.hooks.change(before, after)
+
+    receiver.answers, receiver.hold = [410], change
+    await engine.publish("order.paid")
+    await engine.run()
+    assert (await engine.storage.hooks.get("default", before.id)).disabled_reason is None

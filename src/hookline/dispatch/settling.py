@@ -138,6 +138,8 @@ class Settler:
     async def _decide(self, delivery: Delivery, outcome: Outcome, started: int, finished: int) -> Settlement:
         hook = await self._intake.hook(delivery.tenant, delivery.hook) if delivery.hook else None
         schedule = hook.schedule if isinstance(hook, CompiledHook) else SMTP_SCHEDULE
+        if isinstance(hook, CompiledHook) and hook.hook.updated_at > started:
+            outcome = msgspec.structs.replace(outcome, disable_hook=None)  # it was another address, perhaps
         now = self._clock.now()
         off = isinstance(hook, CompiledHook) and bool(hook.hook.disabled_reason or not hook.hook.spec.enabled)
         if off and outcome.error == "cancelled":  # it was not even begun: that is no attempt
