@@ -32,6 +32,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads(ran.out)
 
 
+def test_a_campaign_is_measured_the_whole_way(tmp_path: Path) -> None:
+    ran = CommandLine(tmp_path)("bench", "--mail", "--contacts", "120", "--json", "-")
+    assert ran.code == 0, ran
+    told = json.loads(ran.out)
+    assert told["nothing_lost"] and told["sent"] == told["taken"] == told["recorded"] == 120
+    assert 4000 < told["mail_bytes"] < 9000 and told["cpu_ms"] > 0
+
+
 def test_what_is_published_is_delivered_and_recorded_once(found: Any) -> None:
     assert found["nothing_lost"]
     for row in found["rows"]:

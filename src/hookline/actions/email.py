@@ -113,7 +113,7 @@ async def perform_campaign(delivery: Delivery, tools: Tools) -> Outcome:
     """A campaign's mail to one recipient."""
     if tools.mailer is None:
         return NO_SERVER
-    campaign = await tools.storage.campaigns.get(delivery.tenant, delivery.campaign or "")
+    campaign = await tools.mailer.campaign(delivery.tenant, delivery.campaign or "")
     if campaign is None or delivery.address is None:
         return Outcome(result="permanent", error="cancelled", detail="the campaign is no longer there")
     contact = None
@@ -160,6 +160,7 @@ def campaign_letter(tools: Tools, campaign: Campaign, contact: Contact, address:
     return Letter(
         prepared=mailer.prepared(campaign),
         variables=campaign_values(campaign, contact, tools.clock.now()),
+        contact=contact,
         address=address,
         list=campaign.list,
     )

@@ -23,7 +23,7 @@ MOST_FREED = 1000
 
 # What must not happen twice is claimed by a commit of its own just before the act, and never held ready.
 BORN_LEASED: frozenset[Kind] = frozenset({"webhook", "slack", "contact"})
-MAIL_HANDS = 8  # a lane claims no more mails than there are connections to the SMTP server
+MAIL_HANDS = 16  # a lane claims no more mails than there are connections to the SMTP server
 # Changes of contacts go one after another: side by side they would only undo each other.
 HANDS: dict[Kind, int] = {"email": MAIL_HANDS, "contact": 1}
 

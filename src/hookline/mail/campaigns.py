@@ -17,6 +17,7 @@ from hookline.storage.campaigns import EVERYONE
 
 CHUNK = 1000
 POLL = 5 * SECOND
+END_LOOK_SECONDS = 0.1
 
 
 class CampaignRunner:
@@ -30,6 +31,7 @@ class CampaignRunner:
         self._storage = storage
         self._clock = clock
         self._wake = asyncio.Event()
+        self._soon: asyncio.TimerHandle | None = None
         self.segments = Segments(storage)
         self.accept: Callable[[str, Sequence[EventDraft]], Awaitable[Any]]
         self.wake: Callable[[], None] = lambda: None
@@ -47,8 +49,12 @@ class CampaignRunner:
 
     def settled(self, delivery: Delivery) -> None:
         """A delivery has reached an end: perhaps its campaign has, too."""
-        if delivery.campaign is not None:
-            self._wake.set()
+        if delivery.campaign is not None and self._soon is None:  # one look for all that end meanwhile
+            self._soon = asyncio.get_running_loop().call_later(END_LOOK_SECONDS, self._look_for_ends)
+
+    def _look_for_ends(self) -> None:
+        self._soon = None
+        self._wake.set()
 
     async def run(self) -> None:
         """Work until cancelled."""

@@ -15,6 +15,7 @@ from hookline.model import (
     AttemptError,
     Campaign,
     CampaignInput,
+    Contact,
     Delivery,
     EmailAction,
     EventDraft,
@@ -80,7 +81,7 @@ def filled(texts: Texts, template: Template) -> Texts:
 
 class Letter(Struct, frozen=True, kw_only=True):
     """What is to be sent, and to whom. ``list`` is "" for a mail that belongs to no list; ``labels`` are the tags and
-    the metadata that come back in its events."""
+    the metadata that come back in its events, ``contact`` is whom it goes to, where that was read already."""
 
     prepared: compose.Prepared
     variables: Mapping[str, Any]
@@ -88,6 +89,7 @@ class Letter(Struct, frozen=True, kw_only=True):
     stream: Literal["bulk", "transactional"] = "bulk"
     list: str = ""
     labels: Mapping[str, Any] = {}
+    contact: Contact | None = None
 
 
 class Mailer:
@@ -116,6 +118,18 @@ class Mailer:
         self._clock = clock
         self._wall = wall
         self._prepared: dict[str, compose.Prepared] = {}
+        self._campaigns: dict[tuple[str, str], Campaign] = {}
+
+    async def campaign(self, tenant: str, name: str) -> Campaign | None:
+        """A campaign of which mails go out, read once: it does not change any more."""
+        found = self._campaigns.get((tenant, name))
+        if found is None:
+            found = await self._storage.campaigns.get(tenant, name)
+            if len(self._campaigns) >= KEPT_TEXTS:
+                self._campaigns.clear()
+            if found is not None:
+                self._campaigns[tenant, name] = found
+        return found
 
     def prepared(self, campaign: Campaign) -> compose.Prepared:
         """The campaign's texts, parsed and woven once; a campaign under way does not change."""
@@ -168,7 +182,7 @@ class Mailer:
             if entry.reason in ALWAYS or (bulk and entry.reason == "unsubscribe" and ours):
                 return entry.reason
         if bulk and delivery.contact is not None:
-            contact = await self._storage.contacts.get(delivery.tenant, delivery.contact)
+            contact = letter.contact or await self._storage.contacts.get(delivery.tenant, delivery.contact)
             if contact is not None and contact.status == "unsubscribed":
                 return "unsubscribe"
             if letter.list:

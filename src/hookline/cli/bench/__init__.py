@@ -62,6 +62,13 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="A few seconds in all: to see that it works.")
     ] = False,
+    mail: Annotated[
+        bool,
+        typer.Option("--mail", help="Measure a campaign instead, against an SMTP server that takes all."),
+    ] = False,
+    contacts: Annotated[
+        int, typer.Option(min=1, max=10**7, help="With --mail: how many it goes to.")
+    ] = 20_000,
     json: Annotated[
         str,
         typer.Option(metavar="FILE", help="Write the figures to a file; - prints them instead of the table."),
@@ -93,7 +100,7 @@ def bench(
         raise Mistake("with SQLite one process owns the data: --processes needs --database postgresql://…")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            return runner.run(_bench(options, json))
+            return runner.run(_mail(contacts, database, json) if mail else _bench(options, json))
         except asyncio.CancelledError:
             return TERMINATED
 
@@ -106,6 +113,22 @@ def _ill(receivers: str) -> tuple[str, ...]:
         if name not in MANNERS:
             raise Mistake(f"there is no receiver {name!r}; there are {', '.join(MANNERS)}")
     return tuple(name for name in named if name != "fast")
+
+
+async def _mail(contacts: int, database: str, json: str) -> int:
+    from hookline.cli.bench.mail import measure
+
+    _end_on_sigterm()
+    found = await measure(contacts, database)
+    if json == "-":
+        print(msgspec.json.encode(found).decode(), flush=True)
+    else:
+        for name, value in msgspec.to_builtins(found).items():
+            print(f"{name:<18}{value!s:>12}")
+        if json:
+            with mistakes():
+                await asyncio.to_thread(Path(json).write_bytes, msgspec.json.encode(found))
+    return 0 if found.nothing_lost else LOST
 
 
 async def _bench(options: Options, json: str) -> int:

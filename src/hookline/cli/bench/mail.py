@@ -1,0 +1,134 @@
+"""``hookline bench --mail``: a campaign the whole way, in this process: owed, claimed, sent, recorded and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import msgspec
+from msgspec import Struct
+
+from hookline.app import App, build
+from hookline.cli.bench.child import child
+from hookline.cli.bench.sink import Asked, Told
+from hookline.cli.common import TENANT, Mistake
+from hookline.model import Campaign, CampaignInput, ContactList
+from hookline.rules.ids import new_id
+from hookline.settings import Settings
+from hookline.stats import campaign_figures
+
+MIB = 2**20
+BLOCK = 1000
+PARAGRAPH = (
+    "<p>Dear {{ contact.attributes.first_name }}, the spring has come, and with it what you waited for. "
+)
+HTML = (
+    "<h1>Hello {{ contact.attributes.first_name }}</h1>"
+    + "".join(
+        f'{PARAGRAPH}<a href="https://shop.example/{n}?a=1&amp;b=2">Look at number {n}</a>.</p>\n'
+        for n in range(12)
+    )
+    + "<p>{{ contact.email }}</p>"
+)
+
+
+class MailFigures(Struct, frozen=True, kw_only=True):
+    """``seconds`` are from the start of the campaign to its last mail recorded, ``cpu_ms`` this process's for a mail;
+    memory is in MiB, before and at its highest."""
+
+    contacts: int
+    sent: int
+    taken: int
+    recorded: int
+    mail_bytes: int
+    seconds: float
+    mails_per_second: float
+    cpu_ms: float
+    memory_before: float
+    memory_peak: float
+    nothing_lost: bool
+
+
+async def measure(contacts: int, database: str) -> MailFigures:
+    """Mistake when it does not come to an end."""
+    with tempfile.TemporaryDirectory(prefix="hookline-bench-") as home:
+        async with child("sink", Asked, Told) as sink:
+            settings = Settings(
+                home=home,
+                database=database,
+                smtp_url=f"smtp://127.0.0.1:{(await sink.ask(Asked())).port}?starttls=never",
+                public_url="https://mail.example",
+            )
+            app = await build(settings)
+            await app.start()
+            try:
+                return await _campaign(app, contacts, lambda: sink.ask(Asked()))
+            finally:
+                await app.stop()
+
+
+async def _campaign(app: App, contacts: int, ask: Callable[[], Awaitable[Told]]) -> MailFigures:
+    services = app.services
+    storage, now = services.storage, services.clock.now()
+    listed = await storage.contacts.create_list(
+        ContactList(tenant=TENANT, id=new_id("lst"), name=new_id("lst"), created_at=now)
+    )
+    if listed is None:
+        raise Mistake("the bench's list is there already")
+    await _fill(app, listed.id, contacts)
+    spec = CampaignInput(
+        name="bench", list=listed.id, from_="Shop <shop@example.com>",
+        subject="Hello {{ contact.attributes.first_name }}", html=HTML,
+    )  # fmt: skip
+    campaign = await storage.campaigns.put(
+        Campaign(tenant=TENANT, id=new_id("cmp"), spec=spec, list=listed.id, state="draft", created_at=now)
+    )
+    before, cpu, started = _memory(), time.process_time(), time.monotonic()
+    await services.campaigns.start(campaign)
+    while (found := await storage.campaigns.get(TENANT, campaign.id)) is None or found.state != "sent":
+        await asyncio.sleep(0.1)
+        if time.monotonic() - started > 60 + contacts / 50:
+            raise Mistake("the campaign does not come to its end")
+    seconds, cpu = time.monotonic() - started, time.process_time() - cpu
+    figures = await campaign_figures(storage, TENANT, campaign.id)
+    told = await ask()
+    sent = int(figures["sent"] or 0)
+    return MailFigures(
+        contacts=contacts,
+        sent=sent,
+        taken=told.mails,
+        recorded=await storage.campaigns.recipient_count(TENANT, campaign.id),
+        mail_bytes=told.bytes // max(1, told.mails),
+        seconds=round(seconds, 2),
+        mails_per_second=round(sent / seconds, 1),
+        cpu_ms=round(1000 * cpu / max(1, sent), 3),
+        memory_before=before,
+        memory_peak=_memory(),
+        nothing_lost=sent == told.mails == contacts,
+    )
+
+
+async def _fill(app: App, listed: str, contacts: int) -> None:
+    """The contacts, by the import that there is for them."""
+    from hookline.api.importing import Importer
+    from hookline.api.imports import Imports, spec_of
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for first in range(0, contacts, BLOCK):
+            lines = [
+                {"email": f"reader{n}@d{n % 50}.example", "attributes": {"first_name": f"Reader {n}"}}
+                for n in range(first, min(first + BLOCK, contacts))
+            ]
+            yield b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+
+    book = Imports(app.services)
+    spec = spec_of(format="ndjson", charset=None, types=None, size=None)
+    job = await book.new(TENANT, spec, list=listed, events=False, resubscribe=False, confirmed=True)
+    await Importer(app.services, job, new=True).run(pieces())
+
+
+def _memory() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB, 1)
