@@ -414,3 +414,26 @@ async def test_the_figures_of_a_campaign_by_link_and_domain(mail_api: Client, ma
     for query in ("", "?by=campaign", "?by=list", "?by=domain", f"?by=domain&campaign={mail.campaign}"):
         [row] = (await mail_api.get(f"/v1/stats{query}")).json["data"]
         assert (row["attempted"], row["sent"], row["opened"], row["click_rate"]) == (2, 2, 1, 0.5), query
+
+
+async def test_who_follows_a_link_that_nobody_can_see_is_a_machine_in_all_that_it_did(
+    mail_api: Client, mail: Mail, mailserver: MailServer
+) -> None:
+    [message] = mailserver.to("ada@example.com")
+    body = message.get_body(("html",))
+    assert body is not None
+    [trap] = re.findall(rf'<a href="{PUBLIC}(/t/h/[^"]+)" style="display:none"', body.get_content())
+    text = message.get_body(("plain",))
+    assert text is not None and "/t/h/" not in text.get_content()
+    for path in (mail.pixel, mail.link):
+        await visit(mail_api, "GET", path)
+    assert (await stats(mail_api, mail))["clicked"] == 1
+    assert (await visit(mail_api, "HEAD", trap)).status == 204
+    assert (await stats(mail_api, mail))["clicked"] == 1
+    assert (await visit(mail_api, "GET", trap)).status == 204
+    found = await stats(mail_api, mail)
+    assert (found["opened"], found["clicked"], found["clicked_total"]) == (0, 0, 0)
+    assert (found["opened_machine"], found["clicked_machine"]) == (1, 1)
+    assert found["links"][0]["clicked_machine"] == 1
+    assert (await visit(mail_api, "GET", trap.replace("/t/h/", "/t/o/"))).status == 404
+    assert (await visit(mail_api, "GET", mail.pixel.replace("/t/o/", "/t/h/"))).status == 404

@@ -110,7 +110,7 @@ documents = st.recursive(
 class Same:
     """Links that stay as they are."""
 
-    open_url = unsubscribe_url = "https://t.example/"
+    open_url = trap_url = unsubscribe_url = "https://t.example/"
 
     def click(self, url: str, link: int) -> str:
         return url

@@ -26,6 +26,7 @@ VARIABLES = {
 class Marked:
     """Links that show what went in."""
 
+    trap_url = ""
     open_url = "https://t.example/open?a=1&b=2"
     unsubscribe_url = "https://t.example/leave?a=1&b=2"
 

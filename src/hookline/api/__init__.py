@@ -87,7 +87,7 @@ class Api:
             await self._framework({**scope, "method": UNHEARD_OF}, receive, _methods(send))
         elif scope["path"] == "/v1/events" and scope["method"] == "POST":
             await self.publisher(scope, receive, send)
-        elif scope["path"].startswith(("/t/o/", "/t/c/")) and await self._hits.answered(scope, send):
+        elif scope["path"].startswith(("/t/o/", "/t/c/", "/t/h/")) and await self._hits.answered(scope, send):
             pass
         elif scope["path"] == "/v1/contacts/import":  # read as it comes, of any length
             await self._framework(scope, receive, send)

@@ -1,4 +1,4 @@
-"""`/t/o/…` and `/t/c/…`: a reader's program fetches the pixel, or follows a link.
+"""`/t/o/…`, `/t/c/…`, `/t/h/…`: a reader's program fetches the pixel, follows a link, or one that cannot be seen.
 
 Past the framework, because thousands come at once when a campaign has gone out. They are recorded in groups: while
 one is being committed the next gathers. A reader waits for that only while there are few of them; what he is
@@ -21,6 +21,7 @@ from hookline.api.mail_events import mail_event
 from hookline.mail.sender import SOURCE
 from hookline.model import SECOND
 from hookline.rules import tokens
+from hookline.rules.bursts import HIDDEN
 from hookline.rules.machines import classify_click, classify_open
 from hookline.services import Services
 from hookline.storage import StorageUnavailable
@@ -48,7 +49,7 @@ _HEADERS = [
     *((name.encode(), value.encode()) for name, value in HEADERS.items()),
     (b"x-content-type-options", b"nosniff"),
 ]
-Readable = tokens.OpenToken | tokens.ClickToken
+Readable = tokens.OpenToken | tokens.ClickToken | tokens.TrapToken
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -87,16 +88,17 @@ class Hits:
             # What a header cannot hold is escaped; the rest stays as it was written.
             location = quote(token.url, safe="%/:?#[]@!$&'()*+,;=~|^`{}\\")
             status, headers, body = 302, [(b"location", location.encode())], b""
+        elif scope["path"].startswith("/t/h/") and isinstance(token, tokens.TrapToken):
+            status, headers, body = 204, [], b""
         else:
             return False
         if scope["method"] == "GET":
             told = self._put(token, _about(scope))
         if told is not None:
             await asyncio.wait({told}, timeout=PATIENCE)
-        length = (b"content-length", str(len(body)).encode())
-        await send(
-            {"type": "http.response.start", "status": status, "headers": [*_HEADERS, *headers, length]}
-        )
+        if status != 204:
+            headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": [*_HEADERS, *headers]})
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return True
 
@@ -107,6 +109,8 @@ class Hits:
         if isinstance(token, tokens.OpenToken):
             kind, (machine, reason) = "email.opened", classify_open(agent)
             facts = {**about, "machine": machine, "machine_reason": reason}
+        elif isinstance(token, tokens.TrapToken):
+            kind, facts = "email.clicked", {**about, "machine": True, "machine_reason": HIDDEN}
         else:
             kind, (machine, reason) = "email.clicked", classify_click(agent)
             facts = {

@@ -15,7 +15,7 @@ from msgspec import Struct
 from hookline.mail import mime
 from hookline.mail.inline import StyleError, inline
 from hookline.mail.plaintext import laid_out, text_source, to_text
-from hookline.mail.weave import CLICK, FOOTER, OPEN, UNSUBSCRIBE, URL, Woven, weave_html, weave_text
+from hookline.mail.weave import CLICK, FOOTER, OPEN, TRAP, UNSUBSCRIBE, URL, Woven, weave_html, weave_text
 from hookline.rules import templates
 from hookline.rules.addresses import parse_address
 from hookline.rules.templates import Template, TemplateError
@@ -58,6 +58,8 @@ class LinkMaker(Protocol):
 
     @property
     def open_url(self) -> str: ...
+    @property
+    def trap_url(self) -> str: ...
     @property
     def unsubscribe_url(self) -> str: ...
     def click(self, url: str, link: int, /) -> str:
@@ -109,6 +111,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
             **variables,
             UNSUBSCRIBE: leave,
             OPEN: links.open_url if links else "",
+            TRAP: links.trap_url if links else "",
             FOOTER: footer_url or "",
         }
         untracked = {leave, footer_url}
@@ -245,7 +248,9 @@ def _compile(field: str, source: str, known: Collection[str], *, html: bool = Fa
 
 def _compile_woven(field: str, woven: Woven, known: Collection[str], *, html: bool) -> Template:
     try:
-        return templates.compile(woven.source, {*known, CLICK, OPEN, FOOTER}, html=html, limit=MAX_WOVEN)
+        return templates.compile(
+            woven.source, {*known, CLICK, OPEN, TRAP, FOOTER}, html=html, limit=MAX_WOVEN
+        )
     except TemplateError as error:
         raise FieldError(field, f"links cannot be tracked here: {error.message}") from None
 
@@ -256,7 +261,7 @@ def _derived(woven: Woven, known: Collection[str]) -> Template | None:
     if source is None:
         return None
     try:
-        return templates.compile(source, {*known, CLICK, OPEN, FOOTER}, html=False, limit=MAX_WOVEN)
+        return templates.compile(source, {*known, CLICK, OPEN, TRAP, FOOTER}, html=False, limit=MAX_WOVEN)
     except TemplateError:  # statements that the markup tore apart
         return None
 

@@ -286,6 +286,7 @@ class _Links:
     def __init__(self, base: str, key: bytes, delivery: Delivery, list_id: str) -> None:
         self._base, self._key = base, key
         self._tenant, self._message = delivery.tenant, delivery.id
+        self.trap_url = f"{base}/t/h/{tokens.make_trap(key, delivery.tenant, delivery.id)}"
         self.open_url = f"{base}/t/o/{tokens.make_open(key, delivery.tenant, delivery.id)}"
         self.unsubscribe_url = (
             f"{base}/t/u/{tokens.make_unsubscribe(key, delivery.tenant, delivery.id, list_id)}"

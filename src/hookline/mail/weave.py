@@ -1,9 +1,9 @@
 """Tracking woven into a template's source, once, so that it costs each mail next to nothing.
 
 The value of each link that may lead to the web is wrapped so that, when rendered, it goes through
-``_click(url, index)``; a pixel is added, and, where the source has no unsubscribe link, a footer for one
-(both show only if ``_open`` and ``_footer`` say where they lead). All else stays byte for byte: comments,
-other schemes, anchors, relative links, what is inside ``raw``.
+``_click(url, index)``; a pixel is added, and, where there are such links, one more that nobody can see; where the
+source has no unsubscribe link, a footer for one (they show only if ``_open``, ``_trap`` and ``_footer`` say where they
+lead). All else stays byte for byte: comments, other schemes, anchors, relative links, what is inside ``raw``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from hookline.mail.markup import EXPRESSION, STATEMENT, Attribute, attributes, masked, scan
 from hookline.rules import templates
 
-CLICK, OPEN, FOOTER, UNSUBSCRIBE = "_click", "_open", "_footer", "unsubscribe_url"
+CLICK, OPEN, TRAP, FOOTER, UNSUBSCRIBE = "_click", "_open", "_trap", "_footer", "unsubscribe_url"
 URL = "_url"  # holds a link's own address until it is passed to _click
 
 _WEB = re.compile(rf"https?://|[{STATEMENT}{EXPRESSION}]", re.I)
@@ -23,6 +23,11 @@ _TEXT_URL = re.compile(rf"https?://[^\s<>\"'{STATEMENT}]+", re.I)
 _PIXEL = (
     f'{{% if {OPEN} %}}<img src="{{{{ {OPEN} }}}}" width="1" height="1" alt="" '
     'style="display:block;border:0;width:1px;height:1px">{% endif %}'
+)
+# Only a program that follows all that it finds gets here; readers aloud pass over it, too.
+_TRAP = (
+    f'{{% if {TRAP} %}}<a href="{{{{ {TRAP} }}}}" style="display:none" aria-hidden="true" tabindex="-1"></a>'
+    "{% endif %}"
 )
 _FOOTER = (
     f'{{% if {FOOTER} %}}<p style="margin:24px 0;font-size:12px;color:#666;text-align:center">'
@@ -50,7 +55,7 @@ def weave_html(source: str, *, clicks: bool, opens: bool, footer: bool) -> Woven
                 links.append((href.start, href.end))
         elif piece.kind == "end" and piece.name in end:
             end[piece.name] = piece.start
-    added = (_FOOTER if footer else "") + (_PIXEL if opens else "")
+    added = (_FOOTER if footer else "") + (_TRAP if links else "") + (_PIXEL if opens else "")
     return _insert(source, links, 0, min(end["body"], end["html"]), added)
 
 

@@ -51,6 +51,13 @@ class UnsubscribeToken(Struct, frozen=True):
     list: str
 
 
+class TrapToken(Struct, frozen=True):
+    """A link of this message that nobody can see was followed."""
+
+    tenant: str
+    message: str
+
+
 class ConfirmToken(Struct, frozen=True):
     """Whoever reads mail to ``email`` may put this contact on ``list``, before ``until`` (microseconds)."""
 
@@ -61,7 +68,7 @@ class ConfirmToken(Struct, frozen=True):
     until: int
 
 
-Token = OpenToken | ClickToken | UnsubscribeToken | ConfirmToken
+Token = OpenToken | ClickToken | UnsubscribeToken | ConfirmToken | TrapToken
 T = TypeVar("T", bound=Token)
 
 
@@ -88,6 +95,11 @@ def make_confirm(key: bytes, token: ConfirmToken) -> str:
     """The token of a link that confirms a subscription."""
     texts = b"".join(map(_text, (token.tenant, token.contact, token.list, token.email)))
     return _seal(key, b"\x04" + texts + token.until.to_bytes(8, "big"))
+
+
+def make_trap(key: bytes, tenant: str, message: str) -> str:
+    """The token of a message's invisible link."""
+    return _seal(key, b"\x05" + _text(tenant) + _id(message))
 
 
 @overload
@@ -167,6 +179,8 @@ class _Reader:
             return ClickToken(tenant, message, self._text(), link)
         if kind == b"\x03":
             return UnsubscribeToken(tenant, message, self._text())
+        if kind == b"\x05":
+            return TrapToken(tenant, message)
         raise BadToken("of an unknown kind")
 
     def _take(self, size: int) -> bytes:

@@ -207,8 +207,7 @@ def _follow(tally: Tally, hits: Sequence[tuple[Event, Effect]]) -> Plan[None]:
              int(effect.machine), effect.reason)
         )  # fmt: skip
         around = (event.time - WINDOW, event.time + WINDOW)
-        if click:
-            near.add((event.tenant, event.message or "", *around))
+        near.add((event.tenant, event.message or "", *around))
         if effect.ip is not None and not effect.machine:
             origins.add((event.tenant, effect.ip, *around))
     yield Many(INSERT_HITS, HIT_COLUMNS, rows)
