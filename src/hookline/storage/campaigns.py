@@ -272,18 +272,7 @@ class Campaigns:
         return await self._db.read(plan)
 
     async def message(self, tenant: str, message: str) -> Message | None:
-        def plan() -> Plan[Message | None]:
-            rows = yield Sql(
-                f"SELECT {MESSAGE_COLUMNS}, (SELECT w.labels FROM mails w WHERE w.tenant = messages.tenant"
-                " AND w.id = messages.id) FROM messages WHERE tenant = ? AND id = ?",
-                (tenant, message),
-            )
-            row = one(rows)
-            if row is None:
-                return None
-            return msgspec.structs.replace(_to_message(row[:-1]), labels=cast("bytes | None", row[-1]))
-
-        return await self._db.read(plan)
+        return (await self.messages(tenant, [message])).get(message)
 
     async def messages(self, tenant: str, names: Collection[str]) -> dict[str, Message]:
         """Those of these messages that there are, by id."""
@@ -291,13 +280,18 @@ class Campaigns:
             return {}
 
         def plan() -> Plan[dict[str, Message]]:
-            columns = MESSAGE_COLUMNS.replace("tenant", "m.tenant").replace(" id,", " m.id,")
+            columns = ", ".join(f"m.{name}" for name in MESSAGE_FIELDS)
             rows = yield Many(
-                f"SELECT {columns} FROM messages m, {{v}} WHERE m.tenant = v.tenant AND m.id = v.id",
+                f"SELECT {columns}, (SELECT w.labels FROM mails w WHERE w.tenant = m.tenant AND w.id = m.id)"
+                " FROM messages m, {v} WHERE m.tenant = v.tenant AND m.id = v.id",
                 "tenant:t id:t",
                 [(tenant, name) for name in sorted(set(names))],
             )
-            return {message.id: message for message in map(_to_message, rows)}
+            found = [
+                msgspec.structs.replace(_to_message(row[:-1]), labels=cast("bytes | None", row[-1]))
+                for row in rows
+            ]
+            return {message.id: message for message in found}
 
         return await self._db.read(plan)
 
