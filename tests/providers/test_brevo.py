@@ -197,3 +197,21 @@ def test_it_is_known_by_its_token() -> None:
 @given(mutated(*[[sample(name), sample("opened")] for name in SAMPLES]))
 def test_whatever_is_changed_is_parsed_or_refused_in_words(events: Any) -> None:
     read(PROVIDER, as_json(events))
+
+
+def test_seconds_are_no_milliseconds() -> None:
+    assert parse(sample("delivered", ts_epoch=1_700_000_000))[0].time == 1_700_000_000_000_000
+    assert parse(sample("delivered", ts_epoch="1700000000123"))[0].time == 1_700_000_000_123_000
+
+
+@pytest.mark.parametrize(
+    ("name", "type"),
+    [
+        ("sent", "email.sent"),
+        ("clicked", "email.clicked"),
+        ("invalid", "email.bounced"),
+        ("loadedByProxy", "email.opened"),
+    ],
+)
+def test_other_spellings_are_understood(name: str, type: str) -> None:
+    assert parse({**COMMON, "event": name})[0].type == type

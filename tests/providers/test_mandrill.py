@@ -143,7 +143,8 @@ def test_what_has_no_word_of_ours_is_kept() -> None:
         (b"mandrill_events=%5B", "not JSON"),
         (form({}), "event 0 has no `event`"),
         (form({"event": "open", "msg": MESSAGE}), r"event 0 \(open\) has no `ts`"),
-        (form({"event": "open", "ts": NOW}), r"event 0 \(open\) has no `msg.email`"),
+        (form({"event": "open", "ts": NOW, "msg": {}}), r"event 0 \(open\) has no `msg.email`"),
+        (form({"event": "send", "ts": NOW}), r"event 0 \(send\) has no `msg.email`"),
     ],
 )
 def test_what_is_wrong_is_named(body: bytes, words: str) -> None:
@@ -184,3 +185,11 @@ def test_an_address_can_be_tried_before_there_is_a_key() -> None:
 @given(mutated(*[[sample(name)] for name in SAMPLES]))
 def test_whatever_is_changed_is_parsed_or_refused_in_words(value: Any) -> None:
     read(PROVIDER, urlencode({"mandrill_events": json.dumps(value)}).encode())
+
+
+def test_an_open_of_a_forgotten_mail_is_of_nobody() -> None:
+    body = form({"event": "open", "ts": NOW, "ip": "192.0.2.7", "_id": "x"})
+    [event] = PROVIDER.parse(Incoming({}, body), {})
+    assert (event.type, event.email, event.message, event.facts["ip"]) == (
+        "email.opened", None, None, "192.0.2.7",
+    )  # fmt: skip

@@ -356,3 +356,8 @@ def test_so_are_envelopes(told: Any) -> None:
     read(PROVIDER, body)
     with pytest.raises(NotSigned):
         PROVIDER.verify(Incoming({}, body, fetched={CERTIFICATE_URL: CERTIFICATE}), CREDENTIALS)
+
+
+def test_a_time_may_have_a_space_before_its_zone() -> None:
+    [event] = parse(sample("Send", mail={"timestamp": "2026-05-04T12:30:00 +0000"}))
+    assert event.time == MICROS - 123_000

@@ -218,3 +218,8 @@ def test_basic_auth_a_header_or_a_token_proves_it() -> None:
 @given(mutated(*[[sample(name), {"msys": {}}] for name in SAMPLES]))
 def test_whatever_is_changed_is_parsed_or_refused_in_words(value: Any) -> None:
     read(PROVIDER, as_json(value))
+
+
+def test_mail_that_comes_in_is_kept() -> None:
+    [event] = parse({"msys": {"relay_message": {"rcpt_to": "us@example.com", "content": {"html": "x"}}}})
+    assert (event.type, event.email, event.known) == ("sparkpost.relay_message", "us@example.com", True)

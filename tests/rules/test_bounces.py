@@ -87,6 +87,13 @@ DEAD = ("user_unknown", "host_unknown")
         (None, "5.0.0", "retry time not reached for any host after a long failure period", "expired", False),
         (None, "4.4.1", "connection timed out", "network", False),
         (None, None, "Connection refused", "network", False),
+        (
+            None,
+            None,
+            "unable to get mx info: failed to get IPs from PTR record: unrecognized address",
+            "network",
+            False,
+        ),
         (452, "4.3.1", "Insufficient system storage", "system", False),
         (451, "4.3.0", "queue file write error", "system", False),
         (554, "5.4.6", "too many hops", "system", False),

@@ -1,8 +1,9 @@
 """Brevo's webhooks, transactional and marketing: one object a call, or an array where they are batched.
 
 Brevo does not sign: a token (``Authorization: Bearer``) or basic auth. There is no event id: a digest of the
-event tells repeats apart. ``date`` is in the account's time zone, so the time is ``ts_epoch``, in milliseconds,
-or ``ts_event``. ``X-Mailin-custom`` of the mail comes back, and its Message-ID where the relay kept it.
+event tells repeats apart. ``date`` is in the account's time zone, so the time is ``ts_epoch``, in milliseconds
+(in Brevo's own examples it has seconds), or ``ts_event``. ``X-Mailin-custom`` of the mail comes back, and its
+Message-ID where the relay kept it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hookline.rules.correlation import KEY
 
 NAME = "brevo"
 MILLISECOND = SECOND // 1000
+LONG_AGO = 100_000_000_000  # in milliseconds, a time before 1973
 TYPES = {
     "request": "email.sent",
     "delivered": "email.delivered",
@@ -43,6 +45,15 @@ TYPES = {
 OTHERS = frozenset(
     {"list_addition", "contact_updated", "contact_deleted", "inbound_email_processed", "reply"}
 )
+# What the settings, the statistics or the marketing side of Brevo call them.
+SPELLED = {
+    "sent": "request",
+    "clicked": "click",
+    "invalid": "invalid_email",
+    "loaded_by_proxy": "proxy_open",
+    "proxy_opened": "proxy_open",
+    "unique_proxy_opened": "unique_proxy_open",
+}
 HARD = {"hard_bounce": True, "invalid_email": True, "soft_bounce": False}
 
 
@@ -57,9 +68,12 @@ def _event(place: int, raw: bytes, event: Mapping[str, Any]) -> ParsedEvent:
     name = _name(told)
     email = fields.address(event.get("email"))
     # Of the marketing webhooks `ts` and `ts_event` are seconds, and there is no `ts_epoch`.
-    time = fields.moment(event.get("ts_epoch"), MILLISECOND) or fields.moment(
-        event.get("ts_event") or event.get("ts")
-    )
+    epoch = event.get("ts_epoch")
+    time = fields.moment(epoch, MILLISECOND)
+    if time is None:
+        time = fields.moment(event.get("ts_event") or event.get("ts"))
+    elif time < LONG_AGO * MILLISECOND:
+        time = fields.moment(epoch)
     if name not in TYPES:
         type = fields.unknown(NAME, told)
         return ParsedEvent(type=type, raw=raw, email=email, time=time, known=name in OTHERS)
@@ -80,7 +94,7 @@ def _event(place: int, raw: bytes, event: Mapping[str, Any]) -> ParsedEvent:
 def _name(told: str) -> str:
     """The name as the transactional webhooks spell it; the marketing ones have hardBounce and proxyOpen, too."""
     name = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", told).lower()
-    return {"unique_proxy_opened": "unique_proxy_open", "proxy_opened": "proxy_open"}.get(name, name)
+    return SPELLED.get(name, name)
 
 
 def _ours(mark: str) -> list[str]:

@@ -181,7 +181,7 @@ def iso(value: object) -> int | None:
     """Microseconds of a time as ISO 8601 has it, more or less; one without a zone is UTC."""
     if not isinstance(value, str) or len(value) > LONGEST_TIME:
         return None
-    found = value.strip()
+    found = re.sub(r"\s+(?=[+-]\d\d:?\d\d$)", "", value.strip())  # Amazon's examples have a space there
     if re.search(r"[T ].*[+-]\d\d$", found):
         found += ":00"
     elif zone := re.search(r"[T ].*[+-]\d\d(\d\d)$", found):

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hookline.model import SECOND
 from hookline.providers import fields, proofs
 from hookline.providers.parsed import Incoming, ParsedEvent
 from hookline.providers.provider import Credentials, Provider
@@ -57,15 +56,19 @@ def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
 
 
 def _event(place: int, raw: bytes, event: Mapping[str, Any]) -> ParsedEvent:
-    name, seconds, email = event.get("event"), event.get("time"), event.get("email")
+    name, email, time = event.get("event"), event.get("email"), fields.moment(event.get("time"))
     if not isinstance(name, str):
         raise ValueError(f"event {place} has no `event`, a text such as open")
     if name not in TYPES:
         return ParsedEvent(
-            type=fields.unknown(NAME, name), raw=raw, id=fields.digest(event), email=fields.address(email)
+            type=fields.unknown(NAME, name),
+            raw=raw,
+            id=fields.digest(event),
+            email=fields.address(email),
+            time=time,
         )
-    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= fields.LAST_SECOND:
-        raise ValueError(f"event {place} ({name}) has no `time`, the seconds since 1970 as a whole number")
+    if time is None:
+        raise ValueError(f"event {place} ({name}) has no `time`, the seconds since 1970")
     if fields.address(email) is None:
         raise ValueError(f"event {place} ({name}) has no `email`, an address")
     return ParsedEvent(
@@ -74,7 +77,7 @@ def _event(place: int, raw: bytes, event: Mapping[str, Any]) -> ParsedEvent:
         raw=raw,
         id=fields.digest(event),
         email=fields.address(email),
-        time=seconds * SECOND,
+        time=time,
         message=fields.message_id(event.get("CustomID")),
         facts=_facts(name, event),
     )

@@ -38,6 +38,9 @@ TYPES = {
 # What we have no word for, and understand none the less: mail that comes in, and changes of Mandrill's own lists.
 OTHERS = frozenset({"inbound", "blacklist", "whitelist", "allowlist", "denylist"})
 
+# Of mails that it has forgotten meanwhile, Mandrill still tells these, without `msg`.
+SEEN = frozenset({"open", "click"})
+
 # `bounce_description`; "general" leaves it to the words.
 BOUNCED: Mapping[str, Reason] = {
     "bad_mailbox": "user_unknown",
@@ -106,7 +109,7 @@ def _event(place: int, raw: bytes, event: Mapping[str, Any]) -> ParsedEvent:
         )
     if time is None:
         raise ValueError(f"event {place} ({name}) has no `ts`, the seconds since 1970")
-    if email is None:
+    if email is None and ("msg" in event or name not in SEEN):
         raise ValueError(f"event {place} ({name}) has no `msg.email`, an address")
     metadata = fields.mapping(told.get("metadata"))
     return ParsedEvent(

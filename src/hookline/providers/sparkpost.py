@@ -41,11 +41,13 @@ TYPES = {
     "list_unsubscribe": "email.unsubscribed",
     "link_unsubscribe": "email.unsubscribed",
 }
+# Classes whose events have no `type`: mail that comes in.
+UNTYPED = frozenset({"relay_message"})
 # What we have no word for, and understand none the less.
 OTHERS = frozenset(
     {
-        "sms_status", "relay_injection", "relay_rejection", "relay_delivery", "relay_tempfail", "relay_permfail",
-        "ab_test_completed", "ab_test_cancelled", "success", "error",
+        "sms_status", "relay_message", "relay_injection", "relay_rejection", "relay_delivery", "relay_tempfail",
+        "relay_permfail", "ab_test_completed", "ab_test_cancelled", "success", "error",
     }
 )  # fmt: skip
 # The pixel at the top of a mail, which proxies fetch before anybody looks; a reader fetches the lower one, too.
@@ -80,7 +82,7 @@ def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
             name, values = next(iter(inner.items()))
             if not isinstance(values, dict):
                 raise ValueError(f"event {place} has no object in `msys.{name[:50]}`")
-            found.append(_event(place, raw, values))
+            found.append(_event(place, raw, {"type": name, **values} if name in UNTYPED else values))
     return found
 
 

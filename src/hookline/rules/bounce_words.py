@@ -41,6 +41,7 @@ _WHO = r"(?:user|recipient|mailbox|mail ?drop|address|account|addressee|alias|de
 CLEAR: Table = _table(
     # said of what is no fault of the address, although it sounds like one
     ("greylisted", r"gr[ae]y[ -]?list|gr[ae]ylist"),
+    ("network", r"failed to get ips from ptr"),  # SendGrid, of a domain's broken DNS
     ("policy", (
         r"sender verify failed|verify sender|verification failed for|call(?:back|out) (?:setup|verification)",
         r"unknown sender|sender (?:address|domain|verif|unknown|rejected|denied|not|is)|(?:domain|address) of sender",
