@@ -7,9 +7,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
+import pytest
 from mailjet_rest import Client as MailjetClient
 from mailjet_rest.errors import MailjetApiError
 
+from hookline.api.mailjet import PATH
 from support.client import Client
 from support.receiver import Receiver
 
@@ -118,3 +121,37 @@ async def test_what_is_wrong_is_said_as_mailjet_says_it(api: Client) -> None:
     _, rows = await call(urls.get)
     assert (await call(other.eventcallbackurl.get))[1]["Count"] == 0
     assert (await call(other.eventcallbackurl.get, id=rows["Data"][0]["ID"]))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [
+        (
+            "application/x-www-form-urlencoded",
+            b'{"EventType":"click","Url":"https://shop.example/c","Version":2}',
+        ),
+        (
+            "application/x-www-form-urlencoded",
+            b"EventType=click&Url=https%3A%2F%2Fshop.example%2Fc&Version=2",
+        ),
+        (
+            "text/plain",
+            b'{"EventType":"click","Url":"https://shop.example/c","Version":"2","IsBackup":"false"}',
+        ),
+        (None, b'{"EventType":"click","Url":"https://shop.example/c","Version":2,"IsBackup":0,"ID":0}'),
+    ],
+)
+async def test_other_clients_write_otherwise(api: Client, media: str | None, body: bytes) -> None:
+    basic = {"authorization": aiohttp.encode_basic_auth("any", api.key), "content-type": media}
+    made = await api.post(PATH, body, headers=basic)
+    assert made.status == 201, made.json
+    (row,) = made.json["Data"]
+    assert (row["EventType"], row["Url"], row["Version"]) == ("click", "https://shop.example/c", 2)
+
+
+@pytest.mark.parametrize(
+    "body", [b"nonsense", b"[]", b"17", b"", b'{"Url": "a', b"\xff=1", b"Url=a%00", b'{"Url":"a\\u0000"}']
+)
+async def test_what_cannot_be_read_is_a_400(api: Client, body: bytes) -> None:
+    answer = await api.post(PATH, body)
+    assert (answer.status, answer.json["StatusCode"]) == (400, 400)

@@ -16,15 +16,17 @@ import msgspec
 from litestar import Request, Response, delete, get, post, put
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, QueryParameter
 from msgspec import Struct
 
 from hookline.api import errors
 from hookline.api.auth import BASIC, Caller
+from hookline.api.bodies import decode, refuse_nul
 from hookline.api.errors import ApiError, as_api_error
 from hookline.api.hook_view import HIDDEN, is_on
 from hookline.api.hooks import Desk
 from hookline.model import Hook, HookInput, WebhookAction
+from hookline.providers import fields
 from hookline.rules.mailjet import NAMES, number_of
 from hookline.services import Services
 from hookline.storage import StorageUnavailable
@@ -213,6 +215,23 @@ def _checked(given: Given) -> Given:
     return given
 
 
+def _given(body: bytes) -> Given:
+    """What a client wrote: JSON, whatever it calls it, or a form, as Mailjet's older clients send. As with Mailjet,
+    numbers and truths may be texts. ApiError."""
+    if body.lstrip()[:1] in (b"{", b""):
+        value: Any = decode(body or b"{}", dict[str, Any])
+    else:
+        try:
+            value = fields.form(body)
+        except ValueError:
+            raise ApiError(400, "the body is not JSON: send an object") from None
+        refuse_nul(value)
+    try:
+        return _checked(msgspec.convert(value, Given, strict=False))
+    except msgspec.ValidationError as error:
+        raise errors.from_validation(error) from None
+
+
 def _handle(request: Request[Any, Any, Any], error: Exception) -> Response[Fault]:
     """Our errors in Mailjet's words: what is wrong with a field is a 400."""
     problem = as_api_error(error)
@@ -242,16 +261,16 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         return _answer(found[offset:][: limit or None], len(found))
 
     @post(PATH, **common)
-    async def create(key: Caller, data: JSONBody[Given]) -> Callbacks:
-        return _answer([await desk.create(key.tenant, _checked(data))])
+    async def create(request: Request[Any, Any, Any], key: Caller) -> Callbacks:
+        return _answer([await desk.create(key.tenant, _given(await request.body()))])
 
     @get(PATH + "/{name:str}", **common)
     async def one(key: Caller, name: FromPath[str]) -> Callbacks:
         return _answer([await desk.find(key.tenant, name)])
 
     @put(PATH + "/{name:str}", **common)
-    async def change(key: Caller, name: FromPath[str], data: JSONBody[Given]) -> Callbacks:
-        return _answer([await desk.change(key.tenant, name, _checked(data))])
+    async def change(request: Request[Any, Any, Any], key: Caller, name: FromPath[str]) -> Callbacks:
+        return _answer([await desk.change(key.tenant, name, _given(await request.body()))])
 
     @delete(PATH + "/{name:str}", **common)
     async def remove(key: Caller, name: FromPath[str]) -> None:
