@@ -435,5 +435,12 @@ async def test_who_follows_a_link_that_nobody_can_see_is_a_machine_in_all_that_i
     assert (found["opened"], found["clicked"], found["clicked_total"]) == (0, 0, 0)
     assert (found["opened_machine"], found["clicked_machine"]) == (1, 1)
     assert found["links"][0]["clicked_machine"] == 1
+    [opened] = await events(mail_api, "email.opened")
+    shown = (await mail_api.get(f"/v1/events/{opened['id']}")).json
+    assert (shown["machine"], shown["machine_reason"], shown["data"]["machine"]) == (
+        True,
+        "hidden_link",
+        False,
+    )
     assert (await visit(mail_api, "GET", trap.replace("/t/h/", "/t/o/"))).status == 404
     assert (await visit(mail_api, "GET", mail.pixel.replace("/t/o/", "/t/h/"))).status == 404

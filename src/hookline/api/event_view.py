@@ -11,6 +11,7 @@ from hookline.api import waiting
 from hookline.api.hook_view import is_on
 from hookline.dispatch.standing import Wait
 from hookline.model import AttemptError, Delivery, Event, Hook, State, Verdict, VerdictKind
+from hookline.rules.effects import HITS
 from hookline.rules.times import format_time
 from hookline.storage import Storage
 
@@ -50,9 +51,12 @@ class Trace(Struct, frozen=True, kw_only=True):
 
 
 class EventTraced(EventShown, kw_only=True):
-    """``note`` says in words when no hook acted."""
+    """``note`` says in words when no hook acted. ``machine`` and ``machine_reason`` of an open or a click are what is
+    known of it now; its data says what was known then."""
 
     trace: list[Trace]
+    machine: bool | UnsetType = UNSET
+    machine_reason: str | UnsetType | None = UNSET
     note: str | UnsetType = UNSET
 
 
@@ -98,7 +102,12 @@ async def traced(
                 **(_standing(delivery) if delivery else {}),
             )
         )
-    return EventTraced(**fields(event), trace=trace, note=_note(event))
+    shown = EventTraced(**fields(event), trace=trace, note=_note(event))
+    if event.type in HITS and event.message is not None:
+        marks = await storage.figures.marks(event.tenant, [(event.message, event.id)])
+        if event.id in marks:
+            shown.machine, shown.machine_reason = marks[event.id]
+    return shown
 
 
 async def _newest_deliveries(storage: Storage, event: Event) -> dict[str | None, Delivery]:
