@@ -57,6 +57,7 @@ def test_help_names_every_command(typed: Typed) -> None:
         (["events", "publish", "order.paid", "{"], "JSON"),
         (["events", "publish", "order.paid", "--time", "soon"], "/time"),
         (["deliveries", "show", "dlv_x"], "dlv_x"),
+        (["deliveries", "retry", "dlv_x"], "dlv_x"),
         (["deliveries", "list", "--state", "lost"], "lost"),
         (["campaigns", "stats", "cmp_x"], "cmp_x"),
         (["campaigns", "send", "cmp_x"], "HOOKLINE_SMTP_URL"),

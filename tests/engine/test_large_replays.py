@@ -90,7 +90,7 @@ async def test_a_large_replay_is_exact_across_a_restart_and_another_until_it_is_
         assert other.total == COUNT // 5
         for _ in range(3):
             other = await step(second, other)
-        assert await second.storage.replays.stop("default", other.id, second.clock.now())
+        assert await second.storage.replays.stop(other, second.clock.now())
         stopped = await step(second, other)
         await replayer(second).run_once()
         assert (stopped.state, stopped.done) == ("stopped", other.done)

@@ -165,11 +165,30 @@ async def test_a_stopped_replay_makes_no_more(engine: Engine, receiver: Receiver
     work = replayer(engine)
     started = await work.start(replay(engine, hook, states=["succeeded"]))
     engine.clock.advance(MINUTE)
-    assert await engine.storage.replays.stop("default", started.id, engine.clock.now())
-    assert not await engine.storage.replays.stop("default", started.id, engine.clock.now())
+    assert await engine.storage.replays.stop(started, engine.clock.now())
+    assert not await engine.storage.replays.stop(started, engine.clock.now())
     await work.run_once()
     await engine.run()
     assert len(receiver.got) == 1
+
+
+async def test_what_a_stopped_replay_has_made_and_not_begun_is_cancelled(
+    engine: Engine, receiver: Receiver
+) -> None:
+    hook = await engine.hook(webhook(receiver.url))
+    for _ in range(3):
+        await engine.publish("order.paid")
+    await engine.run()
+    work = replayer(engine)
+    started = await work.start(replay(engine, hook, states=["succeeded"]))
+    await work.run_once()
+    assert await engine.storage.replays.stop(started, engine.clock.now()), "made, and waiting"
+    await engine.run()
+    assert len(receiver.got) == 3
+    assert [d.state for d in await engine.deliveries() if d.replay] == ["cancelled"] * 3
+    stored = await engine.storage.replays.get("default", started.id)
+    assert stored is not None and stored.state == "stopped"
+    assert not await engine.storage.replays.stop(started, engine.clock.now())
 
 
 async def test_what_a_replay_brought_is_missed_no_more(engine: Engine, receiver: Receiver) -> None:

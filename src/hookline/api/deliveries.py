@@ -18,6 +18,7 @@ from hookline.api.waiting import in_words
 from hookline.model import Attempt, AttemptError, Delivery, Kind, State
 from hookline.rules.times import format_time
 from hookline.services import Services
+from hookline.storage import Storage
 
 TAGS = ["Deliveries"]
 UNTRIABLE: dict[State, str] = {
@@ -150,6 +151,25 @@ async def _waiting(services: Services, tenant: str, found: Sequence[Delivery]) -
     return waiting
 
 
+async def retried(storage: Storage, tenant: str, name: str, now: int) -> Delivery:
+    """The delivery with one more attempt to come. ApiError 404, or 409 where its state or its hook allow none."""
+    before = await storage.deliveries.get(tenant, name)
+    if before is None:
+        raise not_found("delivery", name)
+    if before.state == "queued":
+        return before
+    if before.hook is not None:
+        hook = await storage.hooks.get(tenant, before.hook)
+        if hook is None:
+            raise ApiError(409, "the delivery's hook was deleted; nothing more comes of it")
+        if not is_on(hook):
+            raise ApiError(409, "the delivery's hook is switched off; switch it on first")
+    after = await storage.deliveries.retry(tenant, name, now)
+    if after is None:
+        raise ApiError(409, f"the delivery is {before.state}; {UNTRIABLE[before.state]}")
+    return after
+
+
 def routes(services: Services) -> list[HTTPRouteHandler]:
     deliveries, clock = services.storage.deliveries, services.clock
 
@@ -209,20 +229,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     )
     async def retry(key: Caller, delivery_id: FromPath[str]) -> DeliveryShown:
         """One extra attempt, now. If it fails, the schedule stays as it was."""
-        before = await deliveries.get(key.tenant, delivery_id)
-        if before is None:
-            raise not_found("delivery", delivery_id)
-        if before.state == "queued":
-            return _shown(before)
-        if before.hook is not None:
-            hook = await services.storage.hooks.get(key.tenant, before.hook)
-            if hook is None:
-                raise ApiError(409, "the delivery's hook was deleted; nothing more comes of it")
-            if not is_on(hook):
-                raise ApiError(409, "the delivery's hook is switched off; switch it on first")
-        after = await deliveries.retry(key.tenant, delivery_id, clock.now())
-        if after is None:
-            raise ApiError(409, f"the delivery is {before.state}; {UNTRIABLE[before.state]}")
+        after = await retried(services.storage, key.tenant, delivery_id, clock.now())
         services.dispatcher.heal(after.lane)
         services.dispatcher.wake()
         return _shown(after)

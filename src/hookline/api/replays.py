@@ -112,10 +112,11 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
 
     @delete("/v1/replays/{replay_id:str}", tags=TAGS, operation_id="stopReplay", summary="Stop a replay")
     async def stop(key: Caller, replay_id: FromPath[str]) -> None:
-        """What it has made so far stays."""
-        if await storage.replays.get(key.tenant, replay_id) is None:
+        """It makes no more deliveries, and those that it has made and that have not begun are cancelled."""
+        found = await storage.replays.get(key.tenant, replay_id)
+        if found is None:
             raise not_found("replay", replay_id)
-        if not await storage.replays.stop(key.tenant, replay_id, clock.now()):
-            raise ApiError(409, "the replay is not running any more")
+        if not await storage.replays.stop(found, clock.now()):
+            raise ApiError(409, "the replay is not running any more, and all of its deliveries have begun")
 
     return [start, index, one, stop]

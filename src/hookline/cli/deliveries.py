@@ -8,10 +8,11 @@ import msgspec
 import typer
 
 from hookline.cli.common import TENANT, Mistake, group, on_database, show, when
+from hookline.clock import RealClock
 from hookline.model import Attempt, State
 from hookline.storage import Storage
 
-app = group("deliveries", "Deliveries: list them, show one with its attempts.")
+app = group("deliveries", "Deliveries: list them, show one with its attempts, try one again.")
 
 
 @app.command("list")
@@ -63,6 +64,22 @@ async def show_delivery(
             print(f"{name + ':':<14}{value}")
     for attempt in await storage.deliveries.attempts(TENANT, delivery):
         _show_attempt(attempt)
+
+
+@app.command("retry")
+@on_database
+async def retry_delivery(
+    storage: Storage, delivery: Annotated[str, typer.Argument(metavar="DELIVERY_ID")]
+) -> None:
+    """Try a delivery once more, now; its schedule stays as it was. The server beside it does it."""
+    from hookline.api.deliveries import retried
+    from hookline.api.errors import ApiError
+
+    try:
+        after = await retried(storage, TENANT, delivery, RealClock().now())
+    except ApiError as error:
+        raise Mistake(error.detail) from None
+    print(f"{after.id} is {after.state}")
 
 
 def _show_attempt(attempt: Attempt) -> None:

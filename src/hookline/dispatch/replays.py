@@ -44,7 +44,7 @@ class Replayer:
         for replay in await self._storage.replays.running():
             hook = await self._intake.hook(replay.tenant, replay.spec.hook)
             if not isinstance(hook, CompiledHook):
-                await self._storage.replays.stop(replay.tenant, replay.id, self._clock.now())
+                await self._storage.replays.stop(replay, self._clock.now())
                 continue
             current = replay
             while current.state == "running":

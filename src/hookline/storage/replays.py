@@ -108,16 +108,30 @@ class Replays:
 
         return await self._db.run(plan)
 
-    async def stop(self, tenant: str, replay: str, now: int) -> bool:
-        """Let a replay make no more deliveries; false when it is not running."""
+    async def stop(self, replay: Replay, now: int) -> bool:
+        """Let a replay make no more deliveries, and cancel those of it that have not begun.
+
+        False when it is at an end and nothing of it waits any more.
+        """
 
         def plan() -> Plan[bool]:
+            yield TAKE_CLOCK
             rows = yield Sql(
-                "UPDATE replays SET state = 'stopped', finished_at = ?"
+                "UPDATE replays SET state = 'stopped', finished_at = COALESCE(finished_at, ?)"
                 " WHERE tenant = ? AND id = ? AND state = 'running' RETURNING id",
-                (now, tenant, replay),
+                (now, replay.tenant, replay.id),
             )
-            return bool(rows)
+            waiting = yield Sql(
+                "UPDATE deliveries SET state = 'cancelled', error = 'cancelled', next_at = NULL, updated_at = ?"
+                " WHERE tenant = ? AND replay = ? AND hook = ? AND next_at IS NOT NULL AND attempts = 0 RETURNING id",
+                (now, replay.tenant, replay.id, replay.spec.hook),
+            )
+            if waiting and not rows:
+                yield Sql(
+                    "UPDATE replays SET state = 'stopped' WHERE tenant = ? AND id = ?",
+                    (replay.tenant, replay.id),
+                )
+            return bool(rows or waiting)
 
         return await self._db.run(plan)
 
