@@ -160,3 +160,9 @@ def test_hard_is_rare_and_always_for_cause(
 
 def test_a_long_text_costs_no_more_than_its_beginning() -> None:
     assert classify(550, None, "a" * MAX_TEXT + " user unknown", "rcpt") == ("other", False)
+
+
+def test_a_name_that_does_not_exist_is_for_good() -> None:
+    text = "DNS Error: DNS type 'mx' lookup of nowhere.example responded with code NXDOMAIN"
+    assert classify(None, "4.0.0", text, "report") == ("host_unknown", True)
+    assert classify(None, "4.0.0", text.replace("NXDOMAIN", "SERVFAIL"), "report") == ("network", False)
