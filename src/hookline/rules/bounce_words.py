@@ -44,9 +44,9 @@ CLEAR: Table = _table(
     ("network", r"failed to get ips from ptr"),  # SendGrid, of a domain's broken DNS
     ("policy", (
         r"sender verify failed|verify sender|verification failed for|call(?:back|out) (?:setup|verification)",
-        r"unknown sender|sender (?:address|domain|verif|unknown|rejected|denied|not|is)|(?:domain|address) of sender",
+        r"unknown sender|sender (?:address|domain|verif|unknown|rejected|denied|not|is(?! (?:unauthenticated|not authenticated)))|(?:domain|address) of sender",
         r"from (?:address|domain) .{0,40}(?:not exist|unresolvable|invalid)|null sender|mail from .{0,20}(?:invalid|denied)",
-        r"resolver rst(?! recipsize)",
+        r"resolver rst(?! recipsize| mailboxdisabled)",
         r"your (?:email|e-mail|mail) (?:address|account) (?:is|has been) (?:blocked|rejected)",
     )),
     ("rate_limited", r"mailbox unavailable or access denied"),  # Tencent, of a mailbox that gets too much at once
@@ -92,6 +92,7 @@ CLEAR: Table = _table(
         r"|buz[oó]n .{0,20}lleno|caixa .{0,20}cheia|skrzynk\w .{0,30}pe[łl]n|postvak .{0,10}vol|postkasse\w* er fuld|inkorg\w* är full",
         r"ящик.{0,20}переполнен|メールボックス.{0,20}(?:いっぱい|満杯|超)|容量.{0,10}(?:超|不足)|空间不足|(?:收件箱|邮箱).{0,6}满|용량.{0,6}초과",
     )),
+    ("spam", r"message is likely unsolicited"),  # Gmail, which goes on to say that it "has been blocked"
     ("blocked", (
         r"black[ -]?list|block[ -]?list|deny ?list|block(?:ed)? list|reputation|\bbanned|blocked? (?:by|using|due|for|from|at|in|as|because(?! (?:of )?(?:its|the) (?:content|attachment)))",
         r"(?<!not )(?<!n't )listed (?:at|by|in|on)\b|poor (?:score|sender)|\bbl0\d+|\brl0\d+|suppression list|suppressed sending",
