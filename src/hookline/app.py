@@ -81,6 +81,7 @@ class App:
         grace = services.settings.grace_seconds
         if self._inbox is not None:
             await self._inbox.close(grace)
+        await self.asgi.close(grace)
         # The heart goes on, lest others take over what is finished now; and a claim is not cut off, lest nobody
         # know of what it took.
         for task in self._tasks[2:]:

@@ -444,3 +444,11 @@ async def test_who_follows_a_link_that_nobody_can_see_is_a_machine_in_all_that_i
     )
     assert (await visit(mail_api, "GET", trap.replace("/t/h/", "/t/o/"))).status == 404
     assert (await visit(mail_api, "GET", mail.pixel.replace("/t/o/", "/t/h/"))).status == 404
+
+
+async def test_what_was_answered_is_stored_before_the_end(mail_api: Client, mail: Mail) -> None:
+    count = 120  # more than readers wait for
+    await asyncio.gather(*(visit(mail_api, "GET", mail.pixel) for _ in range(count)))
+    await mail_api.app.asgi.close(10)
+    found = await mail_api.app.services.storage.events.page("default", limit=1000, type="email.opened")
+    assert len(found) == count

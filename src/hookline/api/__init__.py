@@ -76,6 +76,10 @@ class Api:
         self._hits = Hits(services)
         self._framework = build_litestar(services, authenticator, pages)
 
+    async def close(self, seconds: float) -> None:
+        """Write down what was answered and is not stored yet, within so many seconds."""
+        await self._hits.close(seconds)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._framework(scope, receive, send)

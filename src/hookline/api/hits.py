@@ -102,6 +102,13 @@ class Hits:
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return True
 
+    async def close(self, seconds: float) -> None:
+        """Return when all that readers did is recorded, or after so many seconds."""
+        if self._recording is not None and not self._recording.done():
+            await asyncio.wait({self._recording}, timeout=seconds)
+            if self._waiting:
+                log.error("events of readers are lost: the database is away", count=len(self._waiting))
+
     def _put(self, token: Readable, about: Mapping[str, Any]) -> asyncio.Future[None] | None:
         """Have a hit recorded; what there is to wait for, if so."""
         loop = asyncio.get_running_loop()
