@@ -175,3 +175,5 @@ def test_a_name_that_does_not_exist_is_for_good() -> None:
     text = "DNS Error: DNS type 'mx' lookup of nowhere.example responded with code NXDOMAIN"
     assert classify(None, "4.0.0", text, "report") == ("host_unknown", True)
     assert classify(None, "4.0.0", text.replace("NXDOMAIN", "SERVFAIL"), "report") == ("network", False)
+    text = "DNS type 'mx' lookup of nowhere.example responded with code NOERROR. It returned Null MX"
+    assert classify(None, "4.0.0", text, "report") == ("host_unknown", True)

@@ -91,7 +91,7 @@ def classify(code: int | None, enhanced: str | None, text: str, stage: Stage) ->
     if not enhanced and stage == "report":
         enhanced = "5"  # a report without any code is of what its server has given up
     permanent = code >= 500 if code is not None else (enhanced or "").startswith("5")
-    if stage == "report" and code is None and "nxdomain" in text:
+    if stage == "report" and code is None and ("nxdomain" in text or "null mx" in text):
         permanent = True  # Gmail says so with 4.0.0; nobody has to wait for a name that there is not
     return reason, permanent and reason in _DEAD
 
