@@ -57,6 +57,12 @@ async def test_a_mistake_is_found_when_it_is_saved(
     assert reply.status == 422 and words in reply.faults[pointer], reply.body
 
 
+async def test_a_preview_shows_where_the_unsubscribe_link_is(api: Client) -> None:
+    made = await template(api, html='<a href="{{ unsubscribe_url }}">x</a>', text="{{ unsubscribe_url }}")
+    seen = (await api.post(f"/v1/templates/{made['id']}/preview", {})).json
+    assert (seen["html"], seen["text"]) == ('<a href="#unsubscribe">x</a>', "#unsubscribe")
+
+
 async def test_a_preview_is_for_a_contact(api: Client) -> None:
     made = await template(api)
     body = {"email": "ada@example.com", "attributes": {"first_name": "Ada"}}

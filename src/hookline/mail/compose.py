@@ -103,10 +103,10 @@ class Prepared(Struct, frozen=True, kw_only=True):
     ) -> Rendered:
         """The mail for these variables; raises ``FieldError``.
 
-        Without ``links`` nothing is tracked and ``unsubscribe_url`` is empty. A part that does not mention
-        ``unsubscribe_url`` gets a small footer that leads to ``footer_url``, if there is one.
+        Without ``links`` nothing is tracked and ``unsubscribe_url`` is ``footer_url``. A part that does not
+        mention ``unsubscribe_url`` gets a small footer that leads to ``footer_url``, if there is one.
         """
-        leave = links.unsubscribe_url if links else ""
+        leave = links.unsubscribe_url if links else footer_url or ""
         given = {
             **variables,
             UNSUBSCRIBE: leave,
