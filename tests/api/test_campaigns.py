@@ -383,6 +383,23 @@ async def test_a_paused_campaign_says_so_and_goes_on(mail_api: Client, mailserve
     assert (await mail_api.post(f"{path}/cancel")).status == 409
 
 
+async def test_who_is_deleted_or_erased_meanwhile_is_counted_as_cancelled(
+    mail_api: Client, mailserver: MailServer
+) -> None:
+    await readers(mail_api, "ada", "bob")
+    for name in ("ada", "bob"):
+        mailserver.refuse[f"{name}@example.com"] = ["451 4.7.1 Later"]
+    path = await send(mail_api)
+    waiting = {d["address"]: d["id"] for d in (await mail_api.get("/v1/deliveries")).json["data"]}
+    assert (await mail_api.call("DELETE", "/v1/contacts/ada@example.com")).status == 204
+    assert (await mail_api.post(f"/v1/deliveries/{waiting['ada@example.com']}/retry")).status == 202
+    await mail_api.settled()
+    assert (await mail_api.get(f"{path}/stats")).json["cancelled"] == 1
+    assert (await mail_api.post("/v1/contacts/bob@example.com/erase")).status == 202
+    stats = (await mail_api.get(f"{path}/stats")).json
+    assert (stats["recipients"], stats["cancelled"], stats["waiting"], mailserver.mails) == (2, 2, 0, [])
+
+
 async def test_a_cancelled_campaign_stays_so_and_is_counted(mail_api: Client, mailserver: MailServer) -> None:
     await readers(mail_api, "ada")
     mailserver.refuse["ada@example.com"] = ["451 4.7.1 Later"]

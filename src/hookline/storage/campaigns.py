@@ -148,8 +148,7 @@ class Campaigns:
             rows = yield Sql(
                 _CANCEL.format(skip_locked=self._db.skip_locked), (now, campaign.tenant, campaign.id, limit)
             )
-            if rows:
-                yield from count_cancelled(campaign.tenant, campaign.id, len(rows))
+            yield from count_cancelled([(campaign.tenant, campaign.id)] * len(rows))
             return len(rows)
 
         return await self._db.run(plan)

@@ -159,10 +159,13 @@ def count_events(items: Sequence[Prepared]) -> Plan[None]:
         yield Many(text, columns, [(*key, value) for key, value in made.items()])
 
 
-def count_cancelled(tenant: str, campaign: str, count: int) -> Plan[None]:
-    """Count mails of a campaign that will not be sent."""
-    text, columns = ADD_CANCELLED
-    yield Many(text, columns, [(tenant, "campaign", "", campaign, "total", 0, count)])
+def count_cancelled(mails: Iterable[tuple[str, str]]) -> Plan[None]:
+    """Count mails that will not be sent, each by its tenant and campaign."""
+    sums = Counter(mails)
+    if sums:
+        text, columns = ADD_CANCELLED
+        rows = [(tenant, "campaign", "", name, "total", 0, count) for (tenant, name), count in sums.items()]
+        yield Many(text, columns, rows)
 
 
 def count_mail(items: Sequence[Prepared]) -> Plan[None]:

@@ -11,6 +11,7 @@ from hookline.model import MINUTE, Attempt, ContactChange, Delivery
 from hookline.rules import lifecycle
 from hookline.storage.accepting import insert, names, store_follow_ups
 from hookline.storage.claiming import BUDGET, Claimed, Due, Wanted, claim_plan, due_plan
+from hookline.storage.counting import count_cancelled
 from hookline.storage.health import Illness, disable_hook, failing, note_health, recovered
 from hookline.storage.ordering import ahead, give_keys, recheck_keys, unkeyed
 from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Sql, Value, Wake, all_of, one
@@ -340,7 +341,8 @@ class _NotAllOurs(Exception):
 def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled]:
     healthy = yield from recovered(batch)
     ill = failing(batch)
-    if healthy or ill or any(s.follow_ups or s.change or s.disable_hook for s in batch):
+    cancelling = any(s.after.state == "cancelled" for s in batch)
+    if healthy or ill or cancelling or any(s.follow_ups or s.change or s.disable_hook for s in batch):
         # The clock's row first, as everywhere: two who take rows in one order cannot deadlock.
         yield TAKE_CLOCK
     rows = [
@@ -363,7 +365,9 @@ def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled
     for s in kept:
         if s.change is not None:
             yield from _change_contact(s.delivery.tenant, s.change, s.after.updated_at)
-    yield from give_places_back([s.delivery for s in kept if s.after.state == "cancelled"])
+    cancelled = [s.delivery for s in kept if s.after.state == "cancelled"]
+    yield from give_places_back(cancelled)
+    yield from count_cancelled([(d.tenant, d.campaign) for d in cancelled if d.campaign and not d.hook])
     stored = yield from store_follow_ups([s.follow_ups for s in kept if s.follow_ups is not None])
     if any(s.after.state == "queued" for s in kept):
         yield Wake("dispatch")

@@ -10,6 +10,7 @@ import msgspec
 from hookline.model import Erasure
 from hookline.rules.erasing import Needle, remains
 from hookline.storage.accepting import insert
+from hookline.storage.counting import count_cancelled
 from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Row, Sql, Value
 
 COLUMNS = (
@@ -44,11 +45,14 @@ class Erasures:
                 yield Sql(f"DELETE FROM {table} WHERE tenant = ? AND {column} = ?", (new.tenant, new.contact))
             for address in suppressed:
                 yield from _keep_suppressions(stored, address)
-            yield Sql(
+            rows = yield Sql(
                 "UPDATE deliveries SET state = 'cancelled', error = 'cancelled', next_at = NULL, updated_at = ?"
-                " WHERE next_at IS NOT NULL AND tenant = ? AND (contact = ? OR address = ? OR address = ?)",
+                " WHERE next_at IS NOT NULL AND tenant = ? AND (contact = ? OR address = ? OR address = ?)"
+                " RETURNING campaign, hook",
                 (new.created_at, new.tenant, new.contact, new.email, new.phone),
             )
+            campaigns = [cast("str", campaign) for campaign, hook in rows if campaign and not hook]
+            yield from count_cancelled([(new.tenant, campaign) for campaign in campaigns])
             return stored
 
         return await self._db.run(plan)
