@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -60,6 +61,9 @@ async def sent(post: Client, *addresses: str) -> Any:
     assert (await post.post(f"/v1/campaigns/{campaign}/send")).status == 202
     await post.app.services.campaigns.run_once()
     await post.settled()
+    async with asyncio.timeout(10):  # until its last event is stored, too
+        while (await post.get(f"/v1/campaigns/{campaign}")).json["finished_at"] is None:
+            await post.app.services.campaigns.run_once()
     return campaign
 
 
