@@ -17,7 +17,10 @@ CONCURRENCY = 32
 # Deliveries that a lane may hold ready behind those under way, so that it need not ask the database for each.
 READY = 256
 READY_RETRIES = 64
-READY_BYTES = 64 * 2**20  # of event data, for all lanes together
+# So many of what is claimed for all lanes together, where there are many: the rest is for other processes, too.
+READY_CLAIMED = 4096
+READY_BYTES = 64 * 2**20  # for all lanes together: event data, and what else a delivery takes in memory
+OVERHEAD = 2048
 FREED = 64  # subjects that may have something new, that are told to a claim
 MOST_FREED = 1000
 
@@ -135,7 +138,7 @@ class Lanes:
 
     @property
     def budget(self) -> int:
-        """How many more bytes of events may be held ready."""
+        """How many more bytes may be held ready."""
         return READY_BYTES - self._bytes
 
     def reserve(self, name: str, kind: Kind = "webhook") -> bool:
@@ -167,7 +170,7 @@ class Lanes:
             lane.retrying += retry
             return "begin"
         (lane.retries if retry else lane.ready).append((delivery, event))
-        self._bytes += len(event.data) if event else 0
+        self._bytes += _weight(event)
         return "ready"
 
     def leave(self, delivery: Delivery, now: int) -> Work | None:
@@ -258,7 +261,7 @@ class Lanes:
         work = [*lane.ready, *lane.retries]
         lane.ready.clear()
         lane.retries.clear()
-        self._bytes -= sum(len(event.data) for _, event in work if event)
+        self._bytes -= sum(_weight(event) for _, event in work)
         lane.backlog = lane.backlog or bool(work)
         return [delivery for delivery, _ in work]
 
@@ -280,7 +283,7 @@ class Lanes:
         elif lane.claimed_singly or self._bytes > READY_BYTES:
             wanted, most = (hands, min(hands, lane.share() - lane.retrying)), hands
         else:
-            ahead = lane.limit + READY - lane.held
+            ahead = lane.limit + self._ahead() - lane.held
             wanted = (ahead, lane.share() + READY_RETRIES - lane.retrying - len(lane.retries))
             most = sum(wanted)
         wanted = (max(0, wanted[0]) * firsts, max(0, wanted[1]) * late)
@@ -313,9 +316,13 @@ class Lanes:
             lane.sweeps = 2
         self.look.add(lane.name)
 
+    def _ahead(self) -> int:
+        """How much a lane may hold ready of what it claims."""
+        return max(CONCURRENCY, min(READY, READY_CLAIMED // (len(self._lanes) or 1)))
+
     def _hungry(self, lane: Lane, now: int) -> bool:
         """Whether there is more in the database and room for it. A lane with a pace is asked once it is settled."""
-        if lane.pace is not None or 2 * (len(lane.ready) + len(lane.retries)) > READY:
+        if lane.pace is not None or 2 * (len(lane.ready) + len(lane.retries)) > self._ahead():
             return False
         return lane.backlog or lane.late(now)
 
@@ -338,9 +345,13 @@ class Lanes:
         if not queue:
             return None
         delivery, event = queue.popleft()
-        self._bytes -= len(event.data) if event else 0
+        self._bytes -= _weight(event)
         return delivery, event
 
     def _tidy(self, lane: Lane) -> None:
         if lane.at_rest:
             self._lanes.pop(lane.name, None)
+
+
+def _weight(event: Event | None) -> int:
+    return OVERHEAD + (len(event.data) if event else 0)

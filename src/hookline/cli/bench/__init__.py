@@ -23,11 +23,16 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 class Part(StrEnum):
-    """What is measured: the most there is, at loads that are offered, beside receivers that are ill."""
+    """What is measured: the most there is, at loads that are offered, beside receivers that are ill, beside much that
+    is due already."""
 
     PEAK = "peak"
     LOADS = "loads"
     FAIRNESS = "fairness"
+    BACKLOG = "backlog"
+
+
+USUAL = (Part.PEAK, Part.LOADS, Part.FAIRNESS)
 
 
 def bench(
@@ -57,8 +62,12 @@ def bench(
         int, typer.Option(min=1, max=64, help="Requests that each has under way on its connection.")
     ] = 1,
     only: Annotated[
-        list[Part] | None, typer.Option(help="A part to measure; may be repeated. Default: all.")
+        list[Part] | None, typer.Option(help="A part to measure; may be repeated. Default: all but backlog.")
     ] = None,
+    backlog: Annotated[
+        int,
+        typer.Option(min=1000, max=10_000_000, help="How many deliveries are due in the part backlog."),
+    ] = 200_000,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few seconds in all: to see that it works.")
     ] = False,
@@ -87,7 +96,8 @@ def bench(
         seconds=seconds,
         connections=connections,
         pipeline=pipeline,
-        parts=tuple(only or Part),
+        parts=tuple(only or USUAL),
+        backlog=backlog,
         quick=quick,
     )
     if database and not database.startswith(("postgresql://", "postgres://")):

@@ -39,8 +39,8 @@ def count(
     published: Published,
     arrivals: Iterable[tuple[int, float]],
 ) -> Counted:
-    """``receivers`` are the numbers of the row's receivers, ``first`` is that of its first event, and
-    ``arrivals`` are keys with the times at which they arrived."""
+    """``receivers`` are the numbers of the row's receivers, ``first`` is that of its first event, behind those of its
+    backlog, and ``arrivals`` are keys with the times at which they arrived."""
     arrived: dict[int, float] = {}
     total = 0
     for name, at in arrivals:
@@ -54,7 +54,15 @@ def count(
             taken.append(arrived[name] - published.sent[place])
         else:
             missing += 1
-    return Counted(len(taken) + missing, len(taken), total - len(arrived), latency(taken))
+    due = [key(receivers[hook], first - row.backlog + place) for place, hook in backlog(row)]
+    came = sum(name in arrived for name in due)
+    return Counted(len(taken) + missing + len(due), len(taken) + came, total - len(arrived), latency(taken))
+
+
+def backlog(row: Row) -> Iterator[tuple[int, int]]:
+    """What is due before a row begins: which event's, and to which hook."""
+    others = len(row.receivers) - 1
+    yield from ((place, 1 + place % others) for place in range(row.backlog))
 
 
 def owed(row: Row, published: Published) -> Iterator[tuple[int, int]]:

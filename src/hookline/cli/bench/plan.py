@@ -16,6 +16,9 @@ FAN_OUTS = (1, 10)
 NEIGHBOURS, NEIGHBOURS_QUICK = 100, 10
 NEIGHBOURS_LOAD = 500
 ILL_SHARE = 0.1
+# Beside what is due already: so many new events a second, for a hook of their own. The rest is for one hook, or many.
+BESIDE_BACKLOG = 100
+BACKLOG_HOOKS, BACKLOG_QUICK = (1, 100), 2000
 QUICK_SECONDS = 0.4
 MOST = 1_000_000
 
@@ -30,6 +33,7 @@ class Options(Struct, frozen=True, kw_only=True):
     connections: int
     pipeline: int
     parts: tuple[Part, ...]
+    backlog: int
     quick: bool
 
     @property
@@ -50,6 +54,8 @@ class Row(Struct, frozen=True, kw_only=True):
     pattern: tuple[int, ...] = ()
     well: tuple[int, ...] = ()
     """The hooks whose deliveries are counted."""
+    backlog: int = 0
+    """So many deliveries are due before the first event is published, of all hooks but the first."""
 
 
 class Latency(Struct, frozen=True):
@@ -68,7 +74,8 @@ class Figures(Struct, frozen=True, kw_only=True):
     events, as counted by the publisher; ``received`` are different ones that arrived, ``duplicates`` those that
     arrived again, as counted by the receiver; ``recorded`` are those that Hookline says have succeeded.
     CPU seconds, memory (the most since the start), bytes written to disk and commits are of Hookline's processes
-    together, ``null`` where that is not known. Of hooks beside ill ones only those that are well are counted, so
+    together, ``null`` where that is not known. Beside a backlog, that is owed and delivered, too; the latency is
+    that of new events. Of hooks beside ill ones only those that are well are counted, so
     there are no figures for each delivery.
     """
 
@@ -167,6 +174,23 @@ def fairness_rows(options: Options) -> tuple[Row, Row]:
         well=well,
     )
     return alone, beside
+
+
+def backlog_rows(options: Options) -> list[Row]:
+    """New events for one hook, while what is due for one other, and for many others, is worked off."""
+    backlog = BACKLOG_QUICK if options.quick else options.backlog
+    return [
+        Row(
+            name=f"{BESIDE_BACKLOG}/s beside {backlog:,} due of {hooks}",
+            receivers=("fast",) * (hooks + 1),
+            rate=BESIDE_BACKLOG,
+            seconds=options.row_seconds,
+            pattern=(0,),
+            well=(0,),
+            backlog=backlog,
+        )
+        for hooks in BACKLOG_HOOKS
+    ]
 
 
 def _row(name: str, receivers: Sequence[str], rate: float, seconds: float) -> Row:

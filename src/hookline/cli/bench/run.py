@@ -13,14 +13,14 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import asdict, replace
 
 from hookline import __version__
 from hookline.cli.bench import load, receiver
 from hookline.cli.bench.bare import bare_loop
 from hookline.cli.bench.child import Child, child
-from hookline.cli.bench.counting import Counted, count, owed
+from hookline.cli.bench.counting import Counted, backlog, count, owed
 from hookline.cli.bench.plan import (
     MOST,
     QUICK_SECONDS,
@@ -29,6 +29,7 @@ from hookline.cli.bench.plan import (
     Found,
     Options,
     Row,
+    backlog_rows,
     fairness_rows,
     rows_of,
     warm_up,
@@ -42,6 +43,9 @@ LOOK_EVERY = 0.02
 PATIENCE = 20.0  # seconds without an arrival after which what is missing counts as lost
 # What an ill receiver's hook is made with, so that time-outs pass and are tried again within a row.
 ILL_RETRY = {"timeout": "2s"}
+# What keeps a backlog from being worked off before it is complete.
+NEARLY_NOTHING = {"count": 1, "per": "31d"}
+ARRAY = 1000
 
 Say = Callable[[str], None]
 
@@ -79,6 +83,10 @@ async def measure(options: Options, say: Say) -> Found:
                 say(f"{len(row.receivers)} hooks, {row.name}")
                 rows.append(await bench.measure(row))
             fairness = _compare(options, rows[-2], rows[-1])
+        if "backlog" in options.parts:
+            for row in backlog_rows(options):
+                say(row.name)
+                rows.append(await bench.measure(row))
     return _found(options, bare, rows, fairness)
 
 
@@ -123,13 +131,18 @@ class Bench:
         types = self._types(row)
         hooks = await self._make_hooks(row, types, numbers)
         newest = await self._hookline.storage.deliveries.page(TENANT, limit=1)
+        if row.backlog:
+            await self._pile_up(row, types)
         before = self._hookline.usage()
         work = self._work(row, types, published)
+        if row.backlog:
+            for hook in hooks[1:]:
+                await self._hookline.api.call("PATCH", f"/v1/hooks/{hook}", b'{"rate":null}')
         done = await self._publisher.ask(work)
         self._published += done.sent
-        well = frozenset(hooks[place] for place in row.well)
+        well = frozenset(hooks if row.backlog else (hooks[place] for place in row.well))
         record = load.read_published(published)
-        expected = sum(1 for _ in owed(row, record))
+        expected = sum(1 for _ in owed(row, record)) + row.backlog
         tally = await self._recorded(expected, newest[0].seq if newest else 0, well)
         spent = _spent(row, before, self._hookline.usage(), tally.succeeded)
         await self._receiver.ask(receiver.Asked(str(arrived)))
@@ -151,8 +164,20 @@ class Bench:
                 "on": [types[place if row.pattern else 0]],
                 "do": {"kind": "webhook", "url": f"{self._target}/{manner}/{number}"},
             } | ({} if manner == "fast" else {"retry": ILL_RETRY})
+            if row.backlog and place:
+                hook["rate"] = NEARLY_NOTHING
             made.append((await self._hookline.api.post("/v1/hooks", hook))["id"])
         return made
+
+    async def _pile_up(self, row: Row, types: list[str]) -> None:
+        """Publish what is to be due, for hooks whose rate lets next to nothing through."""
+        for start in range(0, row.backlog, ARRAY):
+            events = [
+                {"type": types[hook], "data": Raw(DATA % (self._published + place))}
+                for place, hook in itertools.islice(backlog(row), start, start + ARRAY)
+            ]
+            await self._hookline.api.post("/v1/events", events)
+        self._published += row.backlog
 
     def _work(self, row: Row, types: list[str], published: Path) -> load.Work:
         return load.Work(
