@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from hookline.cli.demo.cast import CAST
+from hookline.cli.demo.mailbox import AGENTS, look_at
 from hookline.cli.demo.scenery import set_up
 from hookline.cli.demo.show import summarise
 from hookline.cli.demo.stage import staging
@@ -90,6 +91,20 @@ async def test_a_story_that_did_not_happen_is_told_as_such() -> None:
     assert "Not as it must be: story 1, 2, 3, 4, 5." in shown
     assert "✗ expected what the readers missed: []; found ['Ada sees no picture']" in shown
     assert "✗ expected sent: 34; found 0" in shown
+
+
+async def test_what_many_readers_did_at_once_is_done_with_before_time_passes() -> None:
+    async with staging(usual_port=False) as stage:
+        scenery = await set_up(stage)
+        await stage.api.post(f"/v1/campaigns/{scenery.campaign}/send")
+        await stage.work()
+        mails = list(stage.box.mails)
+        assert len(mails) == 34
+        for mail in mails * 3:
+            await look_at(mail, AGENTS[0])
+        await stage.work()
+        stats = await stage.api.get(f"/v1/campaigns/{scenery.campaign}/stats")
+        assert stats["opened_total"] == len(mails) * 3
 
 
 def test_the_cast_has_everybody_whom_the_stories_need() -> None:

@@ -76,6 +76,10 @@ class Api:
         self._hits = Hits(services)
         self._framework = build_litestar(services, authenticator, pages)
 
+    async def idle(self) -> None:
+        """Return when all is stored that was answered so far."""
+        await self._hits.idle()
+
     async def close(self, seconds: float) -> None:
         """Write down what was answered and is not stored yet, within so many seconds."""
         await self._hits.close(seconds)

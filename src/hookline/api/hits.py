@@ -102,8 +102,13 @@ class Hits:
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return True
 
+    async def idle(self) -> None:
+        """Return when all that readers did so far is recorded."""
+        if self._recording is not None:
+            await asyncio.wait({self._recording})
+
     async def close(self, seconds: float) -> None:
-        """Return when all that readers did is recorded, or after so many seconds."""
+        """The same, or after so many seconds."""
         if self._recording is not None and not self._recording.done():
             await asyncio.wait({self._recording}, timeout=seconds)
             if self._waiting:

@@ -44,6 +44,7 @@ class Stage(Struct, frozen=True):
     async def work(self) -> None:
         """Return when all that is due at this moment is done."""
         services = self.app.services
+        await self.app.asgi.idle()  # where many open a mail at once they are answered before it is recorded
         for _ in range(2):  # a campaign that has sent its last mail finishes, which is an event, too
             await services.campaigns.run_once()
             await services.dispatcher.idle()
