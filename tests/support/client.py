@@ -81,7 +81,8 @@ class Client:
         return Client(self.session, self.url, self.app, text)
 
     async def settled(self) -> None:
-        """Return when everything due was delivered."""
+        """Return when all that was answered is stored, and everything due was delivered."""
+        await self.app.asgi.idle()
         await self.app.services.dispatcher.idle()
 
     async def stored(self) -> tuple[int, int]:
