@@ -225,13 +225,13 @@ async def test_claiming_takes_what_is_due_once_and_lane_by_lane(storage: Storage
 
 
 async def test_a_claim_ends_with_the_memory_for_events(storage: Storage) -> None:
-    for _ in range(50):
+    for _ in range(100):
         happened = event(data=b'"' + b"x" * 1000 + b'"')
         await accept_one(storage, Prepared(happened, (delivery(happened, lane="a"),)))
-    got = await storage.deliveries.claim([wanted("a", 50)], "me", NOW, budget=5000)
-    assert got.cut and 0 < len(got.work) < 50
-    rest = await storage.deliveries.claim([wanted("a", 50)], "me", NOW)
-    assert not rest.cut and len(rest.work) + len(got.work) == 50
+    got = await storage.deliveries.claim([wanted("a", 100)], "me", NOW, budget=5000)
+    assert got.cut and 0 < len(got.work) < 100
+    rest = await storage.deliveries.claim([wanted("a", 100)], "me", NOW)
+    assert not rest.cut and len(rest.work) + len(got.work) == 100
 
 
 async def test_settling_holds_only_for_the_owner_and_only_once(storage: Storage) -> None:

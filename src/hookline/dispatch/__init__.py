@@ -35,6 +35,8 @@ log = structlog.get_logger("hookline.dispatch")
 POLL = SECOND
 LOOK = SECOND // 2  # for the dead
 LOOK_THOROUGHLY_EVERY = 10  # looks: for what a dead process has left that nobody saw dying, and for strays
+# So many that are done and not written down yet are enough: more would only be held in memory.
+MOST_UNSETTLED = 2000
 LAST_WORDS_SECONDS = 3.0
 # What says "not now" to everybody, and not only to this delivery.
 STATUS_TO_PAUSE = frozenset({429, 503})
@@ -63,6 +65,7 @@ class Dispatcher:
         self._settling: set[asyncio.Task[None]] = set()
         self._done: deque[Done] = deque()
         self._gathering = False
+        self._choked = False
         self._held: set[str] = set()
         self._strays: set[str] = set()
         self._stopping = False
@@ -86,7 +89,7 @@ class Dispatcher:
     # --- what intake is handed
 
     def reserve(self, lane: str, kind: Kind) -> str | None:
-        if self._stopping or kind not in BORN_LEASED:
+        if self._stopping or self._choked or kind not in BORN_LEASED:
             return None
         return self.epoch if self._lanes.reserve(lane, kind) else None
 
@@ -187,6 +190,9 @@ class Dispatcher:
         """Claim from the lanes that have reason for it; now and then see which of all have."""
         async with self._claiming:
             if self._stopping or self._settler.waiting:  # what is known is written down before more is done
+                return None
+            self._choked = len(self._done) + len(self._settling) > MOST_UNSETTLED
+            if self._choked:
                 return None
             now = self._clock.now()
             try:
@@ -366,6 +372,9 @@ class Dispatcher:
                         self._soon(self._settle(one.delivery, one.outcome, one.started))
                     else:
                         self._ended(after)
+                if self._choked and len(self._done) < MOST_UNSETTLED // 2:
+                    self._choked = False
+                    self._wake.set()
         finally:
             self._gathering = False
 

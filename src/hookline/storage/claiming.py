@@ -28,7 +28,7 @@ from hookline.storage.units import StaleConfig
 
 TURNS = 4
 BUDGET = 64 * 2**20
-FIRST_LOOK = 32  # events are fetched so many at first, to see what they weigh, and then twice as many
+FIRST_LOOK = 64  # events are fetched so many at first, to see what they weigh, and then twice as many
 # A mail that was put off is sent when it is tried again.
 SENT_ANEW = "ON CONFLICT (tenant, id) DO UPDATE SET sent_at = excluded.sent_at"
 MESSAGE_COLUMNS = "tenant:t id:t campaign:t hook:t contact:t address:t sent_at:i depth:i flags:i"

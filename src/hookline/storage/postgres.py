@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 
@@ -18,9 +19,17 @@ T = TypeVar("T")
 Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 )
-Isolation = Literal["read_committed", "repeatable_read"]
 CLOSE_SECONDS = 2.0
+READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# What writes finds few rows, by their names or at the end of an index, however large a table is. PostgreSQL goes by
+# what it counted last, which is too little of a table that grows quickly: it would join a few hundred names with
+# all rows. Said for the transaction alone, for a pooler may lend the connection to others.
+WRITING = "BEGIN" + "".join(
+    f"; SET LOCAL enable_{way} = off"
+    for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "material")
+)
 TYPES = {"t": "text", "i": "bigint", "b": "bytea"}
+_COLUMN = re.compile(r"\bv\.(\w+)")
 AWAY = (
     OSError,
     TimeoutError,
@@ -61,12 +70,24 @@ def _storable(value: Value) -> Value:
     return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
 
 
+@lru_cache(maxsize=256)
+def _compared(text: str, columns: str) -> tuple[bool, ...]:
+    """Which columns rows are found by. As one argument, a tenant would look to PostgreSQL like a good way to find
+    them: all of his rows, and each of these compared with the whole group."""
+    found = set(_COLUMN.findall(text.partition(" WHERE ")[2]))
+    return tuple(column.partition(":")[0] in found for column in columns.split())
+
+
 def _arguments(step: Many) -> tuple[str, list[Any]]:
     """The statement and its arguments. Most columns of a group are the same in all its rows, and asyncpg takes
     a while for each element of an array."""
     count = len(step.rows)
     columns = list(zip(*step.rows, strict=True))
-    same = [column.count(column[0]) == count for column in columns]
+    compared = _compared(step.text, step.columns)
+    same = [
+        not found_by and column.count(column[0]) == count
+        for column, found_by in zip(columns, compared, strict=True)
+    ]
     if count > 1 and all(same):  # rows that are all alike are still so many
         same[0] = False
     arguments = [
@@ -108,22 +129,19 @@ async def _drive(connection: Connection, plan: Plan[T]) -> T:
 
 
 @asynccontextmanager
-async def _transaction(
-    connection: Connection, isolation: Isolation, *, readonly: bool
-) -> AsyncIterator[None]:
+async def _transaction(connection: Connection, *, readonly: bool) -> AsyncIterator[None]:
     """A transaction. A connection that does not answer in time, or whose answer nobody waits for any more, is given
     up: asyncpg would ask a server that stands still to undo what it does, and wait for that."""
-    transaction = connection.transaction(isolation=isolation, readonly=readonly)
     try:
-        await transaction.start()
+        await connection.execute(READING if readonly else WRITING)
         try:
             yield
         except (TimeoutError, asyncio.CancelledError):
             raise
         except BaseException:
-            await transaction.rollback()
+            await connection.execute("ROLLBACK")
             raise
-        await transaction.commit()
+        await connection.execute("COMMIT")
     except (TimeoutError, asyncio.CancelledError):
         connection.terminate()
         raise
@@ -161,14 +179,13 @@ class PostgresDatabase:
         return await self._transact(plan, readonly=True)
 
     async def _transact(self, plan: Callable[[], Plan[T]], *, readonly: bool, vital: bool = False) -> T:
-        isolation: Isolation = "repeatable_read" if readonly else "read_committed"
         try:
             pool = self._pool or await self._open()
             if vital and self._vital is not None:
                 pool = self._vital
             async with (
                 pool.acquire(timeout=5) as connection,
-                _transaction(connection, isolation, readonly=readonly),
+                _transaction(connection, readonly=readonly),
             ):
                 return await _drive(connection, plan())
         except AWAY as error:
