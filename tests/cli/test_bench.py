@@ -70,6 +70,16 @@ def test_all_figures_are_there(found: Any) -> None:
     assert fair["ratio"] == pytest.approx(fair["p99_disturbed"] / fair["p99_undisturbed"])
 
 
+def test_a_backlog_is_worked_off_while_new_events_come(run: CommandLine) -> None:
+    ran = run("bench", "--quick", "--only", "backlog", "--json", "-")
+    assert ran.code == 0, ran
+    rows = json.loads(ran.out)["rows"]
+    assert [row["name"] for row in rows] == [f"100/s beside 2,000 due of {hooks}" for hooks in (1, 100)]
+    for row in rows:
+        assert row["owed"] == row["received"] == row["recorded"] == row["accepted"] + 2000
+        assert row["duplicates"] == 0 and row["delivered_per_second"] > row["accepted_per_second"]
+
+
 def test_several_processes_on_postgresql(run: CommandLine, postgres_server: Any) -> None:
     name = f"bench_{uuid.uuid4().hex}"
     postgres_server.psql(f"CREATE DATABASE {name};")
