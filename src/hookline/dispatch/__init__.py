@@ -86,6 +86,11 @@ class Dispatcher:
         """Whether other processes may work on this database."""
         return self._storage.dialect != "sqlite"
 
+    @property
+    def _unsettled(self) -> int:
+        """How much is done and not written down yet."""
+        return len(self._done) + len(self._settling)
+
     # --- what intake is handed
 
     def reserve(self, lane: str, kind: Kind) -> str | None:
@@ -191,7 +196,7 @@ class Dispatcher:
         async with self._claiming:
             if self._stopping or self._settler.waiting:  # what is known is written down before more is done
                 return None
-            self._choked = len(self._done) + len(self._settling) > MOST_UNSETTLED
+            self._choked = self._unsettled > MOST_UNSETTLED
             if self._choked:
                 return None
             now = self._clock.now()
@@ -372,9 +377,6 @@ class Dispatcher:
                         self._soon(self._settle(one.delivery, one.outcome, one.started))
                     else:
                         self._ended(after)
-                if self._choked and len(self._done) < MOST_UNSETTLED // 2:
-                    self._choked = False
-                    self._wake.set()
         finally:
             self._gathering = False
 
@@ -389,6 +391,9 @@ class Dispatcher:
 
     def _ended(self, settled: Delivery) -> None:
         self._held.discard(settled.id)
+        if self._choked and self._unsettled < MOST_UNSETTLED // 2:
+            self._choked = False
+            self._wake.set()
         if settled.next_at is None:
             self.settled(settled)
         if self._lanes.settled(settled):
