@@ -25,7 +25,7 @@ KEY = bytes(range(32))
 class Links:
     """Links as the mailer makes them."""
 
-    trap_url = "https://t.example/t/h/" + tokens.make_trap(KEY, "default", MESSAGE)
+    trap_url = "https://t.example/t/h/" + tokens.MessageTokens(KEY, "default", MESSAGE).trap()
     open_url = "https://t.example/t/o/" + tokens.make_open(KEY, "default", MESSAGE)
     unsubscribe_url = "https://t.example/t/u/" + tokens.make_unsubscribe(KEY, "default", MESSAGE, "lst_1")
 

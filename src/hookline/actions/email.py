@@ -8,6 +8,7 @@ from typing import Any
 from hookline.actions.work import VARIABLES, Invalid, Plan, Tools, Work
 from hookline.mail import compose, confirming
 from hookline.mail.sender import Letter, Mailer, filled, prepare_message
+from hookline.mail.series import Series
 from hookline.model import Campaign, Contact, Delivery, EmailAction, MessageInput, Outcome
 from hookline.rules import templates
 from hookline.rules.addresses import normalise, parse_address
@@ -84,7 +85,7 @@ async def perform(work: Work) -> Outcome:
         return Outcome(
             result="permanent", error="template", detail="`to` gave no email address for this event"
         )
-    prepared = plan.prepared
+    prepared: compose.Prepared | Series | None = plan.prepared
     if prepared is None:
         try:
             prepared = await _from_template(work, plan.action, work.tools.mailer)
@@ -99,7 +100,7 @@ async def perform(work: Work) -> Outcome:
     return await work.tools.mailer.send(work.delivery, letter)
 
 
-async def _from_template(work: Work, action: EmailAction, mailer: Mailer) -> compose.Prepared:
+async def _from_template(work: Work, action: EmailAction, mailer: Mailer) -> Series:
     """The texts of the action's template as it is now. Raises TemplateError when there is none."""
     hook = work.hook.hook
     template = await work.tools.storage.templates.get(hook.tenant, action.template or "")
@@ -158,7 +159,7 @@ def campaign_letter(tools: Tools, campaign: Campaign, contact: Contact, address:
     if mailer is None:
         raise ValueError("no SMTP server is set")
     return Letter(
-        prepared=mailer.prepared(campaign),
+        prepared=mailer.series(campaign),
         variables=campaign_values(campaign, contact, tools.clock.now()),
         contact=contact,
         address=address,

@@ -115,8 +115,8 @@ class Prepared(Struct, frozen=True, kw_only=True):
             FOOTER: footer_url or "",
         }
         untracked = {leave, footer_url}
-        html = _render("html", self.html, given, _html_click(links, untracked))
-        text = _render("text", self.text, given, _text_click(links, untracked))
+        html = _render("html", self.html, given, html_click(links, untracked))
+        text = _render("text", self.text, given, text_click(links, untracked))
         if text is None and html is not None:
             text = to_text(html)
         elif text is not None and self.text_is_derived:
@@ -124,13 +124,15 @@ class Prepared(Struct, frozen=True, kw_only=True):
         subject = mime.clean(_render("subject", self.subject, given) or "")
         if len(subject) > MAX_SUBJECT:
             raise FieldError("subject", f"longer than {MAX_SUBJECT} characters")
+        from_, reply_to = self.mailboxes(given)
         return Rendered(
-            subject=subject,
-            from_=_mailbox("from", self.from_, given) or ("", ""),
-            reply_to=_mailbox("reply_to", self.reply_to, given),
-            html=html,
-            text=text or (None if html else ""),
+            subject=subject, from_=from_, reply_to=reply_to, html=html, text=text or (None if html else "")
         )
+
+    def mailboxes(self, given: Mapping[str, object]) -> tuple[Mailbox, Mailbox | None]:
+        """Whom it comes from and whom an answer goes to; raises ``FieldError``."""
+        from_ = _mailbox("from", self.from_, given) or ("", "")
+        return from_, _mailbox("reply_to", self.reply_to, given)
 
 
 def prepare(
@@ -307,19 +309,21 @@ def _render(
         raise FieldError(field, error) from None
 
 
-def _html_click(links: LinkMaker | None, untracked: Collection[str | None]) -> Callable[[str, int], str]:
+def html_click(links: LinkMaker | None, untracked: Collection[str | None]) -> Callable[[str, int], str]:
     """What the woven source of an HTML template calls: an attribute's value in, one out."""
-    track = _text_click(links, untracked)
+    track = text_click(links, untracked)
 
     def click(value: str, index: int) -> str:
-        url = _IGNORED_IN_URLS.sub("", unescape(value)).strip(" ")
-        tracked = track(url, index) if _WEB.match(url) else url
+        url = address_of(value)
+        tracked = track(url, index) if is_web(url) else url
         return minijinja.safe(value if tracked == url else escape(tracked))
 
     return click
 
 
-def _text_click(links: LinkMaker | None, untracked: Collection[str | None]) -> Callable[[str, int], str]:
+def text_click(links: LinkMaker | None, untracked: Collection[str | None]) -> Callable[[str, int], str]:
+    """The same for a text."""
+
     def click(url: str, index: int) -> str:
         if links is None or url in untracked:
             return url
@@ -329,3 +333,12 @@ def _text_click(links: LinkMaker | None, untracked: Collection[str | None]) -> C
             return url
 
     return click
+
+
+def address_of(value: str) -> str:
+    """Where a link leads whose attribute has this value."""
+    return _IGNORED_IN_URLS.sub("", unescape(value)).strip(" ")
+
+
+def is_web(url: str) -> bool:
+    return _WEB.match(url) is not None

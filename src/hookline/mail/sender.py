@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from hookline.clock import Clock
 from hookline.mail import compose
+from hookline.mail.series import Series
 from hookline.model import (
     AttemptError,
     Campaign,
@@ -83,7 +84,7 @@ class Letter(Struct, frozen=True, kw_only=True):
     """What is to be sent, and to whom. ``list`` is "" for a mail that belongs to no list; ``labels`` are the tags and
     the metadata that come back in its events, ``contact`` is whom it goes to, where that was read already."""
 
-    prepared: compose.Prepared
+    prepared: compose.Prepared | Series
     variables: Mapping[str, Any]
     address: str
     stream: Literal["bulk", "transactional"] = "bulk"
@@ -117,7 +118,7 @@ class Mailer:
         self._domain = bounce_domain.lower()
         self._clock = clock
         self._wall = wall
-        self._prepared: dict[str, compose.Prepared] = {}
+        self._series: dict[str, Series] = {}
         self._campaigns: dict[tuple[str, str], Campaign] = {}
 
     async def campaign(self, tenant: str, name: str) -> Campaign | None:
@@ -131,17 +132,17 @@ class Mailer:
                 self._campaigns[tenant, name] = found
         return found
 
-    def prepared(self, campaign: Campaign) -> compose.Prepared:
+    def series(self, campaign: Campaign) -> Series:
         """The campaign's texts, parsed and woven once; a campaign under way does not change."""
         return self.kept(campaign.id, lambda: prepare_campaign(campaign.spec))
 
-    def kept(self, name: str, make: Callable[[], compose.Prepared]) -> compose.Prepared:
+    def kept(self, name: str, make: Callable[[], compose.Prepared]) -> Series:
         """What ``make`` gave when it was first asked for under this name, which says all that it is made of."""
-        found = self._prepared.get(name)
+        found = self._series.get(name)
         if found is None:
-            if len(self._prepared) >= KEPT_TEXTS:
-                self._prepared.clear()
-            found = self._prepared[name] = make()
+            if len(self._series) >= KEPT_TEXTS:
+                self._series.clear()
+            found = self._series[name] = Series(make())
         return found
 
     def confirm_url(self, token: tokens.ConfirmToken) -> str:
@@ -284,13 +285,11 @@ class _Links:
     """The tracking addresses of one message."""
 
     def __init__(self, base: str, key: bytes, delivery: Delivery, list_id: str) -> None:
-        self._base, self._key = base, key
-        self._tenant, self._message = delivery.tenant, delivery.id
-        self.trap_url = f"{base}/t/h/{tokens.make_trap(key, delivery.tenant, delivery.id)}"
-        self.open_url = f"{base}/t/o/{tokens.make_open(key, delivery.tenant, delivery.id)}"
-        self.unsubscribe_url = (
-            f"{base}/t/u/{tokens.make_unsubscribe(key, delivery.tenant, delivery.id, list_id)}"
-        )
+        self._made = tokens.MessageTokens(key, delivery.tenant, delivery.id)
+        self._clicks = f"{base}/t/c/"
+        self.trap_url = f"{base}/t/h/{self._made.trap()}"
+        self.open_url = f"{base}/t/o/{self._made.open()}"
+        self.unsubscribe_url = f"{base}/t/u/{self._made.unsubscribe(list_id)}"
 
     def click(self, url: str, link: int) -> str:
-        return f"{self._base}/t/c/{tokens.make_click(self._key, self._tenant, self._message, url, link)}"
+        return self._clicks + self._made.click(url, link)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import binascii
 import hmac
-from base64 import b32hexencode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b32hexencode, urlsafe_b64decode
 from hashlib import blake2b
 from typing import Any, TypeVar, overload
 
@@ -25,6 +25,7 @@ MAX_LINK = 2**16 - 1
 _TAG = 16
 _UUID = b"\xff\xff"
 _MESSAGE = "dlv"
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class OpenToken(Struct, frozen=True):
@@ -76,30 +77,51 @@ class BadToken(Exception):
     """Not a token that was made here with this key."""
 
 
+class MessageTokens:
+    """Makes the tokens of one message: what they have in common is worked out once. ``key`` has 16 to 64 bytes."""
+
+    __slots__ = ("_about", "_keyed")
+
+    def __init__(self, key: bytes, tenant: str, message: str) -> None:
+        self._keyed = _keyed(key)
+        self._about = _text(tenant) + _id(message)
+
+    def open(self) -> str:
+        """The token of the pixel."""
+        return _seal(self._keyed, b"\x01" + self._about)
+
+    def click(self, url: str, link: int) -> str:
+        """The token of a link; ``ValueError`` where it would be longer than ``MAX_TOKEN``."""
+        return _seal(self._keyed, b"\x02" + self._about + link.to_bytes(2, "big") + _text(url))
+
+    def unsubscribe(self, list: str) -> str:
+        """The token of the unsubscribe link."""
+        return _seal(self._keyed, b"\x03" + self._about + _text(list))
+
+    def trap(self) -> str:
+        """The token of the invisible link."""
+        return _seal(self._keyed, b"\x05" + self._about)
+
+
 def make_open(key: bytes, tenant: str, message: str) -> str:
     """The token of a message's pixel; ``key`` has 16 to 64 bytes."""
-    return _seal(key, b"\x01" + _text(tenant) + _id(message))
+    return MessageTokens(key, tenant, message).open()
 
 
 def make_click(key: bytes, tenant: str, message: str, url: str, link: int) -> str:
     """The token of a link; ``ValueError`` where it would be longer than ``MAX_TOKEN``."""
-    return _seal(key, b"\x02" + _text(tenant) + _id(message) + link.to_bytes(2, "big") + _text(url))
+    return MessageTokens(key, tenant, message).click(url, link)
 
 
 def make_unsubscribe(key: bytes, tenant: str, message: str, list: str) -> str:
     """The token of a message's unsubscribe link."""
-    return _seal(key, b"\x03" + _text(tenant) + _id(message) + _text(list))
+    return MessageTokens(key, tenant, message).unsubscribe(list)
 
 
 def make_confirm(key: bytes, token: ConfirmToken) -> str:
     """The token of a link that confirms a subscription."""
     texts = b"".join(map(_text, (token.tenant, token.contact, token.list, token.email)))
-    return _seal(key, b"\x04" + texts + token.until.to_bytes(8, "big"))
-
-
-def make_trap(key: bytes, tenant: str, message: str) -> str:
-    """The token of a message's invisible link."""
-    return _seal(key, b"\x05" + _text(tenant) + _id(message))
+    return _seal(_keyed(key), b"\x04" + texts + token.until.to_bytes(8, "big"))
 
 
 @overload
@@ -115,7 +137,7 @@ def read(key: bytes, token: str, kind: Any = None) -> Any:
     except (binascii.Error, UnicodeEncodeError):
         raise BadToken("not base64url") from None
     body, tag = raw[:-_TAG], raw[-_TAG:]
-    if _spell(raw) != token or not hmac.compare_digest(tag, _tag(key, body)):
+    if _spell(raw) != token or not hmac.compare_digest(tag, _tag(_keyed(key), body)):
         raise BadToken("not signed here")
     found = _Reader(body).token()
     if kind is not None and not isinstance(found, kind):
@@ -123,21 +145,27 @@ def read(key: bytes, token: str, kind: Any = None) -> Any:
     return found
 
 
-def _seal(key: bytes, body: bytes) -> str:
-    token = _spell(body + _tag(key, body))
+def _seal(keyed: blake2b, body: bytes) -> str:
+    token = _spell(body + _tag(keyed, body))
     if len(token) > MAX_TOKEN:
         raise ValueError(f"the token would be longer than {MAX_TOKEN} characters")
     return token
 
 
-def _tag(key: bytes, body: bytes) -> bytes:
+def _keyed(key: bytes) -> blake2b:
     if not 16 <= len(key) <= blake2b.MAX_KEY_SIZE:
         raise ValueError("a token key has 16 to 64 bytes")
-    return blake2b(body, digest_size=_TAG, key=key, person=b"hookline /t/").digest()
+    return blake2b(digest_size=_TAG, key=key, person=b"hookline /t/")
+
+
+def _tag(keyed: blake2b, body: bytes) -> bytes:
+    hashed = keyed.copy()
+    hashed.update(body)
+    return hashed.digest()
 
 
 def _spell(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def _text(value: str) -> bytes:
