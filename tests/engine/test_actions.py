@@ -292,7 +292,7 @@ async def test_a_text_in_doubt_is_not_sent_twice_after_a_crash(engine: Engine, r
     await engine.contact("ada@example.com", phone="+4511112222")
     await engine.hook({"on": ["go"], "do": await gateway(engine, receiver)})
     await engine.publish("go", {"amount": 1}, subject="ada@example.com")
-    (due,) = (await engine.storage.deliveries.due()).lanes
+    (due,) = (await engine.storage.deliveries.due(engine.clock.now())).lanes
     claimed = await engine.storage.deliveries.claim(
         [Wanted(tenant="default", lane=due.lane, firsts=1)], "prc_dead", engine.clock.now()
     )

@@ -148,7 +148,7 @@ async def test_neither_firsts_nor_retries_are_waded_through_for_the_others(datab
     assert [(t.firsts, t.retries) for t in claimed.taken] == [(9, 3)], "a quarter for retries"
     assert steps < MANY
     database.steps = 0
-    due = await Deliveries(database).due()
+    due = await Deliveries(database).due(NOW)
     assert [(s.lane, s.firsts, s.retry_at) for s in due.lanes] == [
         ("hook_a", True, NOW - MANY + 4),
         ("hook_b", True, None),

@@ -208,7 +208,7 @@ async def test_claiming_takes_what_is_due_once_and_lane_by_lane(storage: Storage
         )
     ]  # fmt: skip
     await accept_one(storage, Prepared(happened, tuple(owed)))
-    assert (await storage.deliveries.due()).lanes == (
+    assert (await storage.deliveries.due(NOW)).lanes == (
         Standing("default", "a", "webhook", True, None),
         Standing("default", "b", "webhook", False, 9),
         Standing("default", "c", "webhook", True, 4),

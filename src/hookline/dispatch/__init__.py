@@ -12,19 +12,19 @@ from typing import Any
 import structlog
 
 from hookline.actions import perform
-from hookline.actions.work import Tools
+from hookline.actions.work import CompiledHook, Invalid, Tools
 from hookline.clock import keep_going
 from hookline.dispatch import standing
 from hookline.dispatch.claiming import Claimer
 from hookline.dispatch.heart import DEAD_AFTER, Heart
+from hookline.dispatch.heeding import Heeder
 from hookline.dispatch.lanes import BORN_LEASED, MAIL_HANDS, Lane, Lanes
 from hookline.dispatch.settling import GROUP, Done, Settler
 from hookline.dispatch.standing import Health, Wait
 from hookline.intake import Intake
-from hookline.model import DAY, MINUTE, SECOND, Delivery, Event, Kind, Outcome
-from hookline.rules import breaker
+from hookline.model import DAY, SECOND, Delivery, Event, Kind, Outcome
 from hookline.rules.ids import new_id
-from hookline.rules.lifecycle import LONGEST_RETRY_AFTER, crashed, faulted
+from hookline.rules.lifecycle import crashed, faulted
 from hookline.storage import Storage, StorageUnavailable
 from hookline.storage.units import Accepted
 
@@ -38,8 +38,6 @@ LOOK_THOROUGHLY_EVERY = 10  # looks: for what a dead process has left that nobod
 # So many that are done and not written down yet are enough: more would only be held in memory.
 MOST_UNSETTLED = 2000
 LAST_WORDS_SECONDS = 3.0
-# What says "not now" to everybody, and not only to this delivery.
-STATUS_TO_PAUSE = frozenset({429, 503})
 CRASHED = "the process stopped while it held this delivery; whether it was done is not known"
 STRAYED = "the database did not say whether it had stored this delivery; whether it was done is not known"
 
@@ -78,6 +76,9 @@ class Dispatcher:
         self._claimer = Claimer(storage, intake, self._lanes, lambda: self.epoch)
         self._claimer.begin, self._claimer.release = self._begin, self._release
         self._claimer.give_keys = self._give_keys
+        self._heeder = Heeder(storage, self._lanes, tools.clock, chance)
+        self._heeder.release, self._heeder.soon = self._release, self._soon
+        self._claimer.pauses = self._heeder.heed_others
         self._keying: set[str] = set()
         intake.reserve, intake.release, intake.born = self.reserve, self.release, self.born
 
@@ -135,6 +136,7 @@ class Dispatcher:
         await self._storage.deliveries.heartbeat(self.epoch, DEAD_AFTER)
         if count := await self._storage.deliveries.from_the_future(self._clock.now()):
             log.warning("the clock was set back: deliveries were moved to wait no longer", count=count)
+        await self._claimer.scan(self._clock.now())  # before anything begins: which lanes are paused
         if not self._shared:
             await self.take_over(-DAY)
 
@@ -335,31 +337,23 @@ class Dispatcher:
         began = self._clock.now()
         while True:
             try:
-                outcome = await self._perform(delivery, event)
+                hook = await self._intake.hook(delivery.tenant, delivery.hook) if delivery.hook else None
+                outcome = await self._perform(delivery, event, hook)
             except StorageUnavailable:  # nothing was done yet: every action reads before it acts
                 await self._clock.wait(asyncio.Event(), self._clock.now() + SECOND)
             except Exception as error:
                 log.exception("a fault in an attempt", delivery=delivery.id)
                 return faulted(f"a fault in Hookline: {type(error).__name__}; its log has more")
             else:
-                self._heed(delivery, outcome, began)
+                version = hook.hook if isinstance(hook, CompiledHook) else None
+                self._heeder.heed(delivery, outcome, began, version)
                 return outcome
 
-    def _heed(self, delivery: Delivery, outcome: Outcome, began: int) -> None:
-        """What an outcome says to all deliveries of its lane."""
-        now = self._clock.now()
-        said = breaker.health(outcome)
-        self._release(self._lanes.heard(delivery, said, began=began, now=now, chance=self._chance()))
-        if outcome.status in STATUS_TO_PAUSE and outcome.retry_after is not None:
-            pause = min(outcome.retry_after, LONGEST_RETRY_AFTER)
-            self._release(self._lanes.pause(delivery.lane, now, now + pause))
-        if outcome.disable_hook is not None:  # until it is switched off, nothing more begins
-            self._release(self._lanes.pause(delivery.lane, now, now + MINUTE))
-
-    async def _perform(self, delivery: Delivery, event: Event | None) -> Outcome:
+    async def _perform(
+        self, delivery: Delivery, event: Event | None, hook: CompiledHook | Invalid | None
+    ) -> Outcome:
         if event is None and delivery.event is not None:  # worked out anew: the contact moved on
             event = await self._storage.events.get(delivery.tenant, delivery.event)
-        hook = await self._intake.hook(delivery.tenant, delivery.hook) if delivery.hook else None
         return await perform(delivery, event, hook, self._intake.facts, self._tools)
 
     async def _settle_plain(self) -> None:

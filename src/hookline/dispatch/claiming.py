@@ -12,6 +12,7 @@ from hookline.intake import Config, Intake
 from hookline.model import SECOND, Delivery, Event
 from hookline.storage import Storage
 from hookline.storage.claiming import Due, Taken, Wanted
+from hookline.storage.hooks import Pause
 from hookline.storage.units import StaleConfig
 
 MOST = 256  # deliveries in one commit: what waits for the database meanwhile does not wait long
@@ -22,7 +23,8 @@ LOOKING = SECOND // 20  # between two parts of a look through very many subjects
 
 class Claimer:
     """Takes work out of the database into the lanes. ``begin`` is called with each delivery that was taken,
-    ``release`` with those that a changed hook takes back, ``give_keys`` with lanes that have come to be in order."""
+    ``release`` with those that a changed hook takes back, ``give_keys`` with lanes that have come to be in order, and
+    ``pauses`` with those that receivers have asked for."""
 
     def __init__(self, storage: Storage, intake: Intake, lanes: Lanes, epoch: Callable[[], str]) -> None:
         self._storage = storage
@@ -34,10 +36,11 @@ class Claimer:
         self.begin: Callable[[Delivery, Event | None], None] = lambda delivery, event: None
         self.release: Callable[[Sequence[Delivery]], None] = lambda deliveries: None
         self.give_keys: Callable[[Lane, int], None] = lambda lane, changes: None
+        self.pauses: Callable[[Sequence[Pause]], None] = lambda pauses: None
 
     async def scan(self, now: int) -> None:
         """See which lanes have something waiting."""
-        due = await self._storage.deliveries.due()
+        due = await self._storage.deliveries.due(now)
         self._intake.expect_config(due.config)
         self._note(due, now)
 
@@ -53,6 +56,7 @@ class Claimer:
             if lane.cursor or not lane.sweeps:
                 lane.sweeps = 2 if lane.cursor else 1
             self._lanes.look.add(lane.name)
+        self.pauses(due.pauses)
 
     async def claim(self, now: int) -> int | None:
         """Take what is due and has room; when to look again, if that is known."""

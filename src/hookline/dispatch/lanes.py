@@ -236,6 +236,14 @@ class Lanes:
                 return self.drain(lane)
         return []
 
+    def recognise(self, lane: Lane, version: int) -> bool:
+        """Whether what was heard through this version of the lane's hook, by the time of its change, is of the receiver
+        that it has now, as far as is known here. A newer version than was known makes the lane begin anew."""
+        if version > lane.updated_at > 0:
+            self.reset(lane)
+        lane.updated_at = max(lane.updated_at, version)
+        return version == lane.updated_at
+
     def pause(self, name: str, now: int, until: int) -> list[Delivery]:
         """Nothing more of this lane begins before ``until``; deliveries that are not to be held ready any more."""
         lane = self[name]

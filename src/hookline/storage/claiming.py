@@ -20,6 +20,7 @@ from hookline.rules.pacing import Pace, Spent
 from hookline.storage.accepting import insert
 from hookline.storage.campaigns import HELD_BACK, RESTING
 from hookline.storage.events import find_events
+from hookline.storage.hooks import Pause, paused
 from hookline.storage.ordering import ordered_picks
 from hookline.storage.plans import Many, Plan, Row, Sql, one
 from hookline.storage.rows import COLUMNS, to_delivery
@@ -48,10 +49,12 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Due(msgspec.Struct, frozen=True):
-    """Lanes with what waits in them, and the version of the configuration of that moment."""
+    """Lanes with what waits in them, the version of the configuration of that moment, and the pauses that receivers
+    have asked for."""
 
     config: int
     lanes: tuple[Standing, ...]
+    pauses: tuple[Pause, ...] = ()
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +111,7 @@ class Claimed(msgspec.Struct, frozen=True):
     cut: bool = False
 
 
-def due_plan() -> Plan[Due]:
+def due_plan(now: int) -> Plan[Due]:
     version = yield Sql("SELECT config FROM clock WHERE id = 1")
     of_lane = "FROM deliveries d WHERE d.lane = l.lane AND d.next_at IS NOT NULL"
     # Hops from lane to lane along the index of what is due, however long each lane's queue is.
@@ -127,7 +130,7 @@ def due_plan() -> Plan[Due]:
         Standing(tenant, lane, kind, first is not None, retry_at)
         for tenant, lane, kind, first, retry_at in found
     )
-    return Due(cast("int", version[0][0]), lanes)
+    return Due(cast("int", version[0][0]), lanes, (yield from paused(now)))
 
 
 class _Lane(msgspec.Struct):

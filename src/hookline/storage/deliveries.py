@@ -63,9 +63,9 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def due(self) -> Due:
-        """Each lane that has something waiting."""
-        return await self._db.read(due_plan)
+    async def due(self, now: int) -> Due:
+        """Each lane that has something waiting, and the pauses of now."""
+        return await self._db.read(lambda: due_plan(now))
 
     async def claim(
         self,

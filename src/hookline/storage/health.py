@@ -91,7 +91,8 @@ def disable_hook(tenant: str, hook: str, reason: str, now: int, version: int | N
     yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
     yield Wake("dispatch")
     changed = yield Sql(
-        "UPDATE hooks SET disabled_reason = ?, updated_at = ? WHERE tenant = ? AND id = ?"
+        "UPDATE hooks SET disabled_reason = ?, updated_at = ?, paused_since = NULL, paused_until = NULL"
+        " WHERE tenant = ? AND id = ?"
         + ("" if version is None else " AND disabled_reason IS NULL AND updated_at = ?")
         + " RETURNING id",
         (reason, now, tenant, hook) if version is None else (reason, now, tenant, hook, version),

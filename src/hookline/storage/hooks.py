@@ -6,7 +6,7 @@ from typing import cast
 
 import msgspec
 
-from hookline.model import Hook, HookInput, SigningKey
+from hookline.model import MINUTE, Hook, HookInput, SigningKey
 from hookline.storage.health import disable_hook, forget_health, hold
 from hookline.storage.ordering import recheck_keys
 from hookline.storage.plans import TAKE_CLOCK, Database, Plan, Row, Sql, Wake, one
@@ -15,6 +15,27 @@ from hookline.storage.units import HookMoved
 
 COLUMNS = "tenant, id, seq, spec, keys, disabled_reason, created_at, updated_at"
 _encode = msgspec.json.Encoder().encode
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Until then a hook's receiver wants to be left alone. It was told to the hook as it was changed at ``version``:
+    after another change it may have another receiver."""
+
+    tenant: str
+    hook: str
+    version: int
+    since: int
+    until: int
+
+
+def paused(now: int) -> Plan[tuple[Pause, ...]]:
+    """The pauses of this moment, of all tenants. One that begins later is of a clock that was set back since."""
+    rows = yield Sql(
+        "SELECT tenant, id, updated_at, paused_since, paused_until FROM hooks"
+        " WHERE paused_until > ? AND paused_since < ?",
+        (now, now + MINUTE),
+    )
+    return tuple(Pause(*row) for row in rows)  # type: ignore[arg-type]
 
 
 class Hooks:
@@ -77,7 +98,8 @@ class Hooks:
         """
         yield TAKE_CLOCK
         rows = yield Sql(
-            "UPDATE hooks SET spec = ?, keys = ?, disabled_reason = ?, updated_at = ?"
+            "UPDATE hooks SET spec = ?, keys = ?, disabled_reason = ?, updated_at = ?,"
+            " paused_since = NULL, paused_until = NULL"
             " WHERE tenant = ? AND id = ? AND updated_at = ? AND COALESCE(disabled_reason, '') = ?"
             " RETURNING id",
             (
@@ -129,6 +151,20 @@ class Hooks:
 
         def plan() -> Plan[None]:
             yield from disable_hook(tenant, hook, reason, now)
+
+        await self._db.run(plan)
+
+    async def pause(self, pause: Pause) -> None:
+        """Let every process leave the hook's receiver alone, unless the hook was changed meanwhile."""
+
+        def plan() -> Plan[None]:
+            rows = yield Sql(
+                "UPDATE hooks SET paused_since = ?, paused_until = ? WHERE tenant = ? AND id = ? AND updated_at = ?"
+                " AND COALESCE(paused_until, 0) < ? RETURNING id",
+                (pause.since, pause.until, pause.tenant, pause.hook, pause.version, pause.until),
+            )
+            if rows:
+                yield Wake("dispatch")
 
         await self._db.run(plan)
 

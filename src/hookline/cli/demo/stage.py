@@ -53,7 +53,7 @@ class Stage(Struct, frozen=True):
     async def pass_time(self, until: int, notice: Notice) -> None:
         """Let time pass up to ``until``, pausing at every moment at which something falls due."""
         while (now := self.clock.now()) < until:
-            lanes = (await self.app.services.storage.deliveries.due()).lanes
+            lanes = (await self.app.services.storage.deliveries.due(now)).lanes
             due = [lane.retry_at for lane in lanes if lane.retry_at is not None and lane.retry_at > now]
             self.clock.advance(min([*due, until]) - now)
             await self.work()

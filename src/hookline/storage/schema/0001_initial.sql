@@ -45,8 +45,12 @@ CREATE TABLE hooks (
   disabled_reason TEXT,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL,
+  -- its receiver asked for patience (429, 503 with Retry-After); a change of the hook ends it
+  paused_since BIGINT,
+  paused_until BIGINT,
   PRIMARY KEY (tenant, id)
 );
+CREATE INDEX hooks_paused ON hooks (paused_until) WHERE paused_until IS NOT NULL;
 
 -- Hooks of which no delivery has succeeded since then, and how many began to fail; a success removes the row.
 CREATE TABLE hook_health (
