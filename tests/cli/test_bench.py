@@ -9,6 +9,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,7 @@ async def test_nothing_is_left_of_a_run_that_is_broken_off(
     process = await asyncio.create_subprocess_exec(
         *HOOKLINE, "bench", "--quick", env=environment(tmp_path) | {"TMPDIR": str(mark)},
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),  # ignored where a shell started the tests with &
     )  # fmt: skip
     assert process.stderr is not None
     while "100/s" not in (line := (await process.stderr.readline()).decode()):
