@@ -41,6 +41,17 @@ def test_a_campaign_is_measured_the_whole_way(tmp_path: Path) -> None:
     assert 4000 < told["mail_bytes"] < 9000 and told["cpu_ms"] > 0
 
 
+def test_readers_are_measured_alone_and_beside_a_campaign(tmp_path: Path) -> None:
+    options = ("--contacts", "60", "--rate", "200", "--seconds", "0.5")
+    ran = CommandLine(tmp_path)("bench", "--hits", *options, "--json", "-")
+    assert ran.code == 0, ran
+    told = json.loads(ran.out)
+    assert told["nothing_lost"] and told["kept"] == 200
+    for part in ("alone", "beside"):
+        assert (told[part]["requests"], told[part]["failed"]) == (100, 0)
+        assert 0 < told[part]["p50"] <= told[part]["p95"] <= told[part]["p99"] <= told[part]["most"]
+
+
 def test_what_is_published_is_delivered_and_recorded_once(found: Any) -> None:
     assert found["nothing_lost"]
     for row in found["rows"]:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from hookline.cli.door import LARGE
+from hookline.cli.door import LARGE, Quick, Waits
 from hookline.cli.serving import listen, serving
+from hookline.rules import tokens
+from hookline.rules.ids import new_id
 from hookline.settings import Settings
 from support.client import Client, client_of
 
@@ -41,6 +43,17 @@ class Wire:
             self._writer.write(part)
             await self._writer.drain()
             await asyncio.sleep(0)
+
+    async def head(self) -> tuple[int, dict[bytes, bytes]]:
+        """Of an answer that has no body: its status, and its headers but for the date."""
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
+        fields.pop(b"date")
+        return int(head[9:12]), fields
+
+    async def rest(self) -> bytes:
+        """All until the other side closes the connection."""
+        return await self._reader.read()
 
     async def answer(self) -> tuple[int, Any]:
         head = await self._reader.readuntil(b"\r\n\r\n")
@@ -211,7 +224,7 @@ async def test_a_stop_answers_what_is_under_way_and_closes_what_is_idle(tmp_path
 
     with listen("127.0.0.1", 0) as listener:
         host, port = listener.getsockname()
-        async with serving(nothing, listener, reply):
+        async with serving(nothing, listener, Quick(reply)):
             idle, idle_writer = await asyncio.open_connection(host, port)
             busy, writer = await asyncio.open_connection(host, port)
             writer.write(b"POST /v1/events HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
@@ -228,3 +241,130 @@ async def test_a_stop_answers_what_is_under_way_and_closes_what_is_idle(tmp_path
         for one in (writer, idle_writer):
             one.close()
             await one.wait_closed()
+
+
+# --- readers
+
+TARGET = "https://shop.example/sale?a=1&b=2#top"
+PHONE = "8.8.4.4"
+
+
+def visits(api: Client) -> dict[str, str]:
+    """What a reader of a mail may ask for."""
+    key, message = api.app.services.token_key, new_id("dlv")
+    return {
+        "pixel": f"/t/o/{tokens.make_open(key, 'default', message)}",
+        "link": f"/t/c/{tokens.make_click(key, 'default', message, TARGET, 0)}",
+        "trap": f"/t/h/{tokens.make_trap(key, 'default', message)}",
+    }
+
+
+def asking(method: str, path: str, *extra: str) -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: h", *extra, "", ""]).encode()
+
+
+async def test_readers_and_publishers_on_one_connection(api: Client) -> None:
+    paths = visits(api)
+    async with wire(api) as connection:
+        for _ in range(2):
+            await connection.send(
+                asking("GET", paths["trap"]), connection.event(new_id("x")), asking("HEAD", paths["link"]),
+                asking("GET", "/health/live"), asking("GET", paths["pixel"]),
+            )  # fmt: skip
+            answers = [await connection.answer() for _ in range(2)]
+            answers.append(((await connection.head())[0], None))
+            answers += [await connection.answer() for _ in range(2)]
+            assert [status for status, _ in answers] == [204, 202, 302, 200, 200]
+            assert answers[-1][1].startswith(b"GIF89a")
+
+
+async def test_a_reader_gets_the_same_by_either_way(api: Client) -> None:
+    """What has a header that the door does not know is answered by the server behind it."""
+    for path in visits(api).values():
+        async with wire(api) as quick, wire(api) as slow:
+            await quick.send(asking("HEAD", path))
+            await slow.send(asking("HEAD", path, "TE: trailers"))
+            found = await quick.head()
+            assert found == await slow.head()
+            assert found[1][b"cache-control"] == b"no-store, private"
+            await quick.send(asking("GET", path))
+            await slow.send(asking("GET", path + "?x=1"))
+            assert await quick.head() == await slow.head()
+
+
+async def test_readers_are_answered_at_the_door_and_told_apart(tmp_path: Path) -> None:
+    seen: list[tuple[str, str, str | None]] = []
+
+    class Answer:
+        status, headers, body, told = 200, [(b"content-length", b"2")], b"ok", None
+
+    def visit(method: str, path: str, _: Any, client: str | None) -> Answer | None:
+        seen.append((method, path, client))
+        return Answer() if path == "/t/o/good" else None
+
+    async def behind(scope: Any, _receive: Any, send: Any) -> None:
+        seen.append(("behind", scope["path"], scope["client"][0]))
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def reply(*_: Any) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        return 202, [], b""
+
+    with listen("127.0.0.1", 0) as listener:
+        host, port = listener.getsockname()
+        async with serving(behind, listener, Quick(reply, visit)):
+            for path in ("/t/o/good", "/t/o/bad"):
+                reader, writer = await asyncio.open_connection(host, port)
+                writer.write(asking("GET", path, f"X-Forwarded-For: {PHONE}, 127.0.0.1"))
+                answer = await reader.readuntil(b"\r\n\r\n")
+                assert answer.startswith(b"HTTP/1.1 200" if "good" in path else b"HTTP/1.1 404")
+                writer.close()
+                await writer.wait_closed()
+    assert seen == [
+        ("GET", "/t/o/good", PHONE), ("GET", "/t/o/bad", PHONE), ("behind", "/t/o/bad", PHONE),
+    ]  # fmt: skip
+
+
+# --- what takes too long
+
+
+@asynccontextmanager
+async def bare(waits: Waits) -> AsyncIterator[Wire]:
+    """A connection to a door behind which is nothing."""
+
+    async def nothing(*_: Any) -> Any: ...
+
+    with listen("127.0.0.1", 0) as listener:
+        host, port = listener.getsockname()
+        async with serving(nothing, listener, Quick(nothing), waits=waits):
+            reader, writer = await asyncio.open_connection(host, port)
+            yield Wire(reader, writer, "")
+            writer.close()
+            await writer.wait_closed()
+
+
+async def test_a_connection_that_brings_nothing_is_closed() -> None:
+    async with bare(Waits(idle=0.01)) as connection:
+        assert await connection.ended()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"POST /v1/ev",
+        b"POST /v1/events HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n{}",
+        b"GET /t/o/abc HTTP/1.1\r\nHo",
+        b"DELETE /v1/hooks/1 HTTP/1.1\r\nX-Slow: lor",
+    ],
+)
+async def test_a_request_that_does_not_come_to_its_end_is_given_up(part: bytes) -> None:
+    async with bare(Waits(idle=0.02, request=0.01)) as connection:
+        await connection.send(part)
+        assert (await connection.rest()).startswith(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n")
+
+
+async def test_what_is_no_request_is_refused_at_once() -> None:
+    for odd in (b"\x16\x03\x01\x02\x00\x01", b"hello\r\n", b"GET / HTTP/1.1\n\n\0\n\n"):
+        async with bare(Waits()) as connection:
+            await connection.send(odd)
+            assert (await connection.rest()).startswith(b"HTTP/1.1 400")

@@ -13,6 +13,7 @@ import aiohttp
 
 from hookline.app import App, build
 from hookline.cli.asgi import Asgi
+from hookline.cli.door import Quick
 from hookline.cli.serving import address_of, listen
 from hookline.cli.serving import serving as server
 from hookline.clock import Clock
@@ -95,8 +96,9 @@ class Client:
 @asynccontextmanager
 async def serving(app: App) -> AsyncIterator[str]:
     """The app on an ephemeral port of loopback; connections wait in the socket until it accepts them."""
+    quick = Quick(app.asgi.publisher.reply, app.asgi.hits.visit)
     with listen("127.0.0.1", 0) as listener:
-        async with server(cast("Asgi", app.asgi), listener, app.asgi.publisher.reply):
+        async with server(cast("Asgi", app.asgi), listener, quick):
             yield f"http://{address_of(listener)}"
 
 

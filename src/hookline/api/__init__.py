@@ -67,22 +67,22 @@ RESOURCES: tuple[Resource, ...] = (
 
 
 class Api:
-    """The API, and ``pages`` beside it, as an ASGI application. ``publisher`` answers ``POST /v1/events``, the hot
-    path, past the framework; so are pixels and links of mails."""
+    """The API, and ``pages`` beside it, as an ASGI application. ``publisher`` answers ``POST /v1/events`` and ``hits``
+    pixels and links of mails, the hot paths, past the framework."""
 
     def __init__(self, services: Services, pages: Sequence[HTTPRouteHandler] = ()) -> None:
         authenticator = Authenticator(services.storage)
         self.publisher = Publisher(services, authenticator)
-        self._hits = Hits(services)
+        self.hits = Hits(services)
         self._framework = build_litestar(services, authenticator, pages)
 
     async def idle(self) -> None:
         """Return when all is stored that was answered so far."""
-        await self._hits.idle()
+        await self.hits.idle()
 
     async def close(self, seconds: float) -> None:
         """Write down what was answered and is not stored yet, within so many seconds."""
-        await self._hits.close(seconds)
+        await self.hits.close(seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -95,7 +95,7 @@ class Api:
             await self._framework({**scope, "method": UNHEARD_OF}, receive, _methods(send))
         elif scope["path"] == "/v1/events" and scope["method"] == "POST":
             await self.publisher(scope, receive, send)
-        elif scope["path"].startswith(("/t/o/", "/t/c/", "/t/h/")) and await self._hits.answered(scope, send):
+        elif scope["path"].startswith(("/t/o/", "/t/c/", "/t/h/")) and await self.hits.answered(scope, send):
             pass
         elif scope["path"] == "/v1/contacts/import":  # read as it comes, of any length
             await self._framework(scope, receive, send)

@@ -1,16 +1,17 @@
 """`/t/o/…`, `/t/c/…`, `/t/h/…`: a reader's program fetches the pixel, follows a link, or one that cannot be seen.
 
 Past the framework, because thousands come at once when a campaign has gone out. They are recorded in groups: while
-one is being committed the next gathers. A reader waits for that only while there are few of them; what he is
-to see depends on the token alone. What cannot be stored is kept in memory until the database is back.
+one is being committed the next gathers, so that an answer is on disk within two commits. A reader waits for that
+only while there are few of them; what he is to see depends on the token alone. What cannot be stored is kept in
+memory until the database is back.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import quote
 
 import msgspec
@@ -33,11 +34,11 @@ PIXEL = bytes.fromhex(
     "474946383961 0100 0100 80 00 00 000000 ffffff 21f904 01 0000 01 00"
     "2c 0000 0000 0100 0100 00 02 02 4c01 00 3b"
 )
-PATIENCE = 2.0
+PATIENCE = 0.2
 """Seconds that a reader waits for the database before he gets his page; the recording goes on."""
-FEW = 20
+FEW = 10
 """More than so many within a second do not wait at all."""
-GROUP = 20  # more would keep those who come meanwhile waiting
+GROUP = 200
 MOST_KEPT = 100_000
 LONGEST_AGENT = 1000
 HEADERS = {
@@ -45,10 +46,11 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "x-robots-tag": "noindex",
 }
-_HEADERS = [
+_HEADERS = (
     *((name.encode(), value.encode()) for name, value in HEADERS.items()),
     (b"x-content-type-options", b"nosniff"),
-]
+)
+_OPENED = (*_HEADERS, (b"content-type", b"image/gif"), (b"content-length", str(len(PIXEL)).encode()))
 Readable = tokens.OpenToken | tokens.ClickToken | tokens.TrapToken
 
 
@@ -60,6 +62,16 @@ class Hit(msgspec.Struct, frozen=True):
     facts: Mapping[str, Any]
     time: int
     told: asyncio.Future[None]
+
+
+class Visited(NamedTuple):
+    """An answer; of one to HEAD the server leaves out the body. ``told`` is done once the hit is recorded, if that
+    is to be waited for, ``PATIENCE`` at most."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    told: asyncio.Future[None] | None = None
 
 
 class Hits:
@@ -75,32 +87,40 @@ class Hits:
 
     async def answered(self, scope: HTTPScope, send: Send) -> bool:
         """Answer a GET or HEAD of a token that was signed here; false, and nothing done, for anything else."""
-        if scope["method"] not in ("GET", "HEAD"):
+        client = scope.get("client")
+        found = self.visit(scope["method"], scope["path"], scope["headers"], client[0] if client else None)
+        if found is None:
             return False
+        if found.told is not None:
+            await asyncio.wait({found.told}, timeout=PATIENCE)
+        await send({"type": "http.response.start", "status": found.status, "headers": list(found.headers)})
+        await send({"type": "http.response.body", "body": found.body, "more_body": False})
+        return True
+
+    def visit(
+        self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], client: str | None
+    ) -> Visited | None:
+        """What a reader gets who asks for a path from the address ``client``, its recording begun; ``None``, and
+        nothing done, where that is no GET or HEAD of a token that was signed here."""
+        if method not in ("GET", "HEAD"):
+            return None
         try:
-            token = tokens.read(self._key, scope["path"][5:])
+            token = tokens.read(self._key, path[5:])
         except tokens.BadToken:
-            return False
-        told: asyncio.Future[None] | None = None
-        if scope["path"].startswith("/t/o/") and isinstance(token, tokens.OpenToken):
-            status, headers, body = 200, [(b"content-type", b"image/gif")], PIXEL
-        elif scope["path"].startswith("/t/c/") and _is_web(token):
+            return None
+        if path.startswith("/t/o/") and isinstance(token, tokens.OpenToken):
+            found = Visited(200, _OPENED, PIXEL)
+        elif path.startswith("/t/c/") and _is_web(token):
             # What a header cannot hold is escaped; the rest stays as it was written.
             location = quote(token.url, safe="%/:?#[]@!$&'()*+,;=~|^`{}\\")
-            status, headers, body = 302, [(b"location", location.encode())], b""
-        elif scope["path"].startswith("/t/h/") and isinstance(token, tokens.TrapToken):
-            status, headers, body = 204, [], b""
+            found = Visited(
+                302, (*_HEADERS, (b"location", location.encode()), (b"content-length", b"0")), b""
+            )
+        elif path.startswith("/t/h/") and isinstance(token, tokens.TrapToken):
+            found = Visited(204, _HEADERS, b"")
         else:
-            return False
-        if scope["method"] == "GET":
-            told = self._put(token, _about(scope))
-        if told is not None:
-            await asyncio.wait({told}, timeout=PATIENCE)
-        if status != 204:
-            headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": status, "headers": [*_HEADERS, *headers]})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
-        return True
+            return None
+        return found._replace(told=self._put(token, _about(headers, client))) if method == "GET" else found
 
     async def idle(self) -> None:
         """Return when all that readers did so far is recorded."""
@@ -188,12 +208,8 @@ def _is_web(token: tokens.Token) -> TypeGuard[tokens.ClickToken]:
     return isinstance(token, tokens.ClickToken) and token.url.lower().startswith(("http://", "https://"))
 
 
-def _about(scope: HTTPScope) -> dict[str, Any]:
+def _about(headers: Iterable[tuple[bytes, bytes]], client: str | None) -> dict[str, Any]:
     """Who asks, as far as the connection tells."""
-    client = scope.get("client")
-    agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
-    told = {
-        "ip": client[0] if client else None,
-        "user_agent": agent.decode("latin-1")[:LONGEST_AGENT] or None,
-    }
+    agent = next((value for name, value in headers if name == b"user-agent"), b"")
+    told = {"ip": client, "user_agent": agent.decode("latin-1")[:LONGEST_AGENT] or None}
     return {name: value for name, value in told.items() if value is not None}

@@ -26,6 +26,7 @@ async def serve(
     from hookline.app import build
     from hookline.cli import dev as development
     from hookline.cli import serving
+    from hookline.cli.door import Quick
 
     serving.set_up_log()
     serving.raise_open_files()
@@ -45,9 +46,8 @@ async def serve(
             await app.start()
         serving.spare_collector()
         asgi = development.DevFront(app, box) if dev else cast("Asgi", app.asgi)
-        await stack.enter_async_context(
-            serving.serving(asgi, listener, app.asgi.publisher.reply, settings.grace_seconds)
-        )
+        quick = Quick(app.asgi.publisher.reply, app.asgi.hits.visit)
+        await stack.enter_async_context(serving.serving(asgi, listener, quick, settings.grace_seconds))
         if dev:
             await development.introduce(app, box is not None)
         else:

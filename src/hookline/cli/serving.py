@@ -22,7 +22,7 @@ import uvicorn
 
 from hookline.cli.asgi import Asgi, Receive, Scope, Send
 from hookline.cli.common import Mistake
-from hookline.cli.door import Door, Reply
+from hookline.cli.door import WAITS, Door, Quick, Waits
 from hookline.settings import Settings
 
 BACKLOG = 2048
@@ -39,17 +39,21 @@ class Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    asgi: Asgi, listener: socket.socket, reply: Reply | None = None, grace: int = 10
+    asgi: Asgi,
+    listener: socket.socket,
+    quick: Quick | None = None,
+    grace: int = 10,
+    waits: Waits = WAITS,
 ) -> AsyncIterator[None]:
     """Answer HTTP on a listening socket for as long as the block lasts; requests under way have ``grace`` seconds
     to be finished.
 
-    ``reply`` answers publishers, past the server (see ``door``); ``asgi`` does where there is none.
+    ``quick`` answers publishers and readers, past the server (see ``door``); ``asgi`` does where there is none.
     """
     stopping = asyncio.Event()
     config = uvicorn.Config(
         ending_streams(asgi, stopping),
-        http=cast("Any", partial(Door, reply)) if reply else "httptools",
+        http=cast("Any", partial(Door, quick, waits)) if quick else "httptools",
         ws="none",
         lifespan="off",
         access_log=False,

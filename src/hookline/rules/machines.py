@@ -8,6 +8,7 @@ agent ``Mozilla/5.0``), and the names that link scanners and programs give thems
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _APPLE = "Mozilla/5.0"
 # An old browser that nobody runs; Gmail fetches with it before anyone opens the mail.
@@ -41,6 +42,7 @@ def classify_click(user_agent: str | None, method: str = "GET") -> tuple[bool, s
     return _classify(user_agent, method)
 
 
+@lru_cache(maxsize=1024)  # few readers' programs are the only ones of their kind
 def _classify(user_agent: str | None, method: str) -> tuple[bool, str | None]:
     agent = (user_agent or "").strip()
     if method.upper() != "GET":

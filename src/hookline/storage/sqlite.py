@@ -2,8 +2,9 @@
 
 The writer takes whatever queued up during its last commit as one transaction, each plan behind a
 savepoint, so that a thousand callers share one fsync and one failing plan undoes only itself. Statements
-run on the event loop, a few microseconds each; only the commit, which waits for the disk, has a thread:
-a writer thread of its own would hand the interpreter's lock back and forth at every statement.
+run on the event loop, a few microseconds each, and after ``BREATH`` others have their turn; only the commit,
+which waits for the disk, has a thread: a writer thread of its own would hand the interpreter's lock back and
+forth at every statement.
 ``synchronous=FULL`` with WAL means that a commit that was answered survives a power cut.
 """
 
@@ -16,11 +17,12 @@ import re
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from time import perf_counter
+from typing import Any, TypeVar, cast
 
 from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable, Wake, returns_rows
 
@@ -28,6 +30,9 @@ T = TypeVar("T")
 MAX_GROUP = 256
 WAL_PAGES = 8192  # about 32 MB of 4 KiB pages, then the writer checkpoints it itself
 CHECK_WAL_EVERY = 64
+BREATH = 0.001
+"""Seconds of statements, one after another, after which whoever else waits for the event loop goes on."""
+PIECE = 16  # rows of one statement, before a look at the time
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT)
 
 
@@ -84,6 +89,20 @@ def _execute(connection: sqlite3.Connection, step: Sql | Many | Wake) -> list[Ro
     return found
 
 
+def _pieces(step: Sql | Many | Wake) -> Iterable[Sql | Many | Wake]:
+    """A statement over many rows as several."""
+    if not isinstance(step, Many) or len(step.rows) <= PIECE:
+        return (step,)
+    return (step._replace(rows=step.rows[at : at + PIECE]) for at in range(0, len(step.rows), PIECE))
+
+
+def _together(step: Sql | Many | Wake, rows: list[Row]) -> list[Row]:
+    """The answer of a statement that was executed in pieces."""
+    if isinstance(step, Many) and len(rows) > 1 and not returns_rows(step.text):
+        return [(sum(cast("int", row[0]) for row in rows),)]
+    return rows
+
+
 class SqliteDatabase:
     """A file of SQLite. ``path`` is made when it is absent, readable by its owner alone."""
 
@@ -99,6 +118,7 @@ class SqliteDatabase:
         # The loop never waits for another process's lock: it is asked for again a moment later.
         self._writer.execute("PRAGMA busy_timeout=0").fetchall()
         self._commits = 0
+        self._breathed = 0.0
         self._jobs: deque[_Job] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="hookline-sqlite-commit")
@@ -156,8 +176,9 @@ class SqliteDatabase:
             group = [self._jobs.popleft() for _ in range(min(MAX_GROUP, len(self._jobs)))]
             try:
                 await self._begin()
+                self._breathed = perf_counter()
                 for job in group:
-                    self._perform(job)
+                    await self._perform(job)
                 await loop.run_in_executor(self._committer, self._commit)
             except sqlite3.Error as error:
                 # The transaction as a whole failed (disk full, locked): nobody's work was stored.
@@ -183,14 +204,34 @@ class SqliteDatabase:
                 return
         self._writer.execute("BEGIN IMMEDIATE")
 
-    def _perform(self, job: _Job) -> None:
+    async def _perform(self, job: _Job) -> None:
         self._writer.execute("SAVEPOINT job")
         try:
-            job.result = _drive(self._writer, job.plan())
+            job.result = await self._drive(job.plan())
         except Exception as error:  # noqa: BLE001 - whatever a plan raises belongs to its caller
             job.error = _translate(error)
             self._writer.execute("ROLLBACK TO job")
         self._writer.execute("RELEASE job")
+
+    async def _drive(self, plan: Plan[T]) -> T:
+        """A plan within the writer's transaction, in small steps: nobody else uses that connection meanwhile."""
+        try:
+            step = next(plan)
+            while True:
+                rows: list[Row] = []
+                try:
+                    for piece in _pieces(step):
+                        rows += _execute(self._writer, piece)
+                        if perf_counter() - self._breathed > BREATH:
+                            await asyncio.sleep(0)
+                            self._breathed = perf_counter()
+                except sqlite3.Error as error:
+                    step = plan.throw(error)
+                else:
+                    step = plan.send(_together(step, rows))
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
 
     def _commit(self) -> None:
         self._writer.execute("COMMIT")

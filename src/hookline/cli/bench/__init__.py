@@ -75,9 +75,16 @@ def bench(
         bool,
         typer.Option("--mail", help="Measure a campaign instead, against an SMTP server that takes all."),
     ] = False,
+    hits: Annotated[
+        bool,
+        typer.Option(
+            "--hits", help="Measure pixels and links instead, at --rate, alone and beside a campaign."
+        ),
+    ] = False,
     contacts: Annotated[
-        int, typer.Option(min=1, max=10**7, help="With --mail: how many it goes to.")
+        int, typer.Option(min=1, max=10**7, help="With --mail or --hits: how many the campaign goes to.")
     ] = 20_000,
+    rate: Annotated[float, typer.Option(min=1, max=100_000, help="With --hits: how many a second.")] = 1000.0,
     json: Annotated[
         str,
         typer.Option(metavar="FILE", help="Write the figures to a file; - prints them instead of the table."),
@@ -110,6 +117,8 @@ def bench(
         raise Mistake("with SQLite one process owns the data: --processes needs --database postgresql://…")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
+            if hits:
+                return runner.run(_hits(contacts, options, rate, json))
             return runner.run(_mail(contacts, database, json) if mail else _bench(options, json))
         except asyncio.CancelledError:
             return TERMINATED
@@ -130,15 +139,32 @@ async def _mail(contacts: int, database: str, json: str) -> int:
 
     _end_on_sigterm()
     found = await measure(contacts, database)
+    await _tell(found, json)
+    return 0 if found.nothing_lost else LOST
+
+
+async def _hits(contacts: int, options: Options, rate: float, json: str) -> int:
+    from hookline.cli.bench.hits import measure
+
+    _end_on_sigterm()
+    found = await measure(contacts, options.database, rate, options.seconds)
+    await _tell(found, json)
+    return 0 if found.nothing_lost else LOST
+
+
+async def _tell(found: msgspec.Struct, json: str) -> None:
+    """Print figures, a line each, or write them down."""
     if json == "-":
         print(msgspec.json.encode(found).decode(), flush=True)
-    else:
-        for name, value in msgspec.to_builtins(found).items():
+        return
+    for name, value in msgspec.to_builtins(found).items():
+        if isinstance(value, dict):
+            print(f"{name:<18}" + "  ".join(f"{part} {number}" for part, number in value.items()))
+        else:
             print(f"{name:<18}{value!s:>12}")
-        if json:
-            with mistakes():
-                await asyncio.to_thread(Path(json).write_bytes, msgspec.json.encode(found))
-    return 0 if found.nothing_lost else LOST
+    if json:
+        with mistakes():
+            await asyncio.to_thread(Path(json).write_bytes, msgspec.json.encode(found))
 
 
 async def _bench(options: Options, json: str) -> int:

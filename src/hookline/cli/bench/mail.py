@@ -72,7 +72,33 @@ async def measure(contacts: int, database: str) -> MailFigures:
 
 async def _campaign(app: App, contacts: int, ask: Callable[[], Awaitable[Told]]) -> MailFigures:
     services = app.services
-    storage, now = services.storage, services.clock.now()
+    storage = services.storage
+    campaign = await draft(app, contacts)
+    before, cpu, started = _memory(), time.process_time(), time.monotonic()
+    await services.campaigns.start(campaign)
+    await sent(app, campaign, 60 + contacts / 50)
+    seconds, cpu = time.monotonic() - started, time.process_time() - cpu
+    figures = await campaign_figures(storage, TENANT, campaign.id)
+    told = await ask()
+    taken = int(figures["sent"] or 0)
+    return MailFigures(
+        contacts=contacts,
+        sent=taken,
+        taken=told.mails,
+        recorded=await storage.campaigns.recipient_count(TENANT, campaign.id),
+        mail_bytes=told.bytes // max(1, told.mails),
+        seconds=round(seconds, 2),
+        mails_per_second=round(taken / seconds, 1),
+        cpu_ms=round(1000 * cpu / max(1, taken), 3),
+        memory_before=before,
+        memory_peak=_memory(),
+        nothing_lost=taken == told.mails == contacts,
+    )
+
+
+async def draft(app: App, contacts: int) -> Campaign:
+    """A campaign for a list of its own with so many contacts."""
+    storage, now = app.services.storage, app.services.clock.now()
     listed = await storage.contacts.create_list(
         ContactList(tenant=TENANT, id=new_id("lst"), name=new_id("lst"), created_at=now)
     )
@@ -83,32 +109,18 @@ async def _campaign(app: App, contacts: int, ask: Callable[[], Awaitable[Told]])
         name="bench", list=listed.id, from_="Shop <shop@example.com>",
         subject="Hello {{ contact.attributes.first_name }}", html=HTML,
     )  # fmt: skip
-    campaign = await storage.campaigns.put(
+    return await storage.campaigns.put(
         Campaign(tenant=TENANT, id=new_id("cmp"), spec=spec, list=listed.id, state="draft", created_at=now)
     )
-    before, cpu, started = _memory(), time.process_time(), time.monotonic()
-    await services.campaigns.start(campaign)
+
+
+async def sent(app: App, campaign: Campaign, patience: float) -> None:
+    """Return when a campaign has come to its end; Mistake when it does not within so many seconds."""
+    storage, started = app.services.storage, time.monotonic()
     while (found := await storage.campaigns.get(TENANT, campaign.id)) is None or found.state != "sent":
         await asyncio.sleep(0.1)
-        if time.monotonic() - started > 60 + contacts / 50:
+        if time.monotonic() - started > patience:
             raise Mistake("the campaign does not come to its end")
-    seconds, cpu = time.monotonic() - started, time.process_time() - cpu
-    figures = await campaign_figures(storage, TENANT, campaign.id)
-    told = await ask()
-    sent = int(figures["sent"] or 0)
-    return MailFigures(
-        contacts=contacts,
-        sent=sent,
-        taken=told.mails,
-        recorded=await storage.campaigns.recipient_count(TENANT, campaign.id),
-        mail_bytes=told.bytes // max(1, told.mails),
-        seconds=round(seconds, 2),
-        mails_per_second=round(sent / seconds, 1),
-        cpu_ms=round(1000 * cpu / max(1, sent), 3),
-        memory_before=before,
-        memory_peak=_memory(),
-        nothing_lost=sent == told.mails == contacts,
-    )
 
 
 async def _fill(app: App, listed: str, contacts: int) -> None:
