@@ -255,7 +255,7 @@ def visits(api: Client) -> dict[str, str]:
     return {
         "pixel": f"/t/o/{tokens.make_open(key, 'default', message)}",
         "link": f"/t/c/{tokens.make_click(key, 'default', message, TARGET, 0)}",
-        "trap": f"/t/h/{tokens.make_trap(key, 'default', message)}",
+        "trap": f"/t/h/{tokens.MessageTokens(key, 'default', message).trap()}",
     }
 
 
