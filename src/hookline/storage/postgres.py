@@ -20,6 +20,8 @@ Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 )
 CLOSE_SECONDS = 2.0
+# So long a heartbeat may take. A database that does not even answer that stands still, whatever else is asked of it.
+VITAL_SECONDS = 4.0
 READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # What writes finds few rows, by their names or at the end of an index, however large a table is. PostgreSQL goes by
 # what it counted last, which is too little of a table that grows quickly: it would join a few hundred names with
@@ -147,8 +149,16 @@ async def _transaction(connection: Connection, *, readonly: bool) -> AsyncIterat
         raise
 
 
+def _away(error: Exception) -> StorageUnavailable:
+    return StorageUnavailable(f"PostgreSQL: {str(error) or type(error).__name__}")
+
+
 class PostgresDatabase:
-    """A PostgreSQL database, by its URL; connections are made when they are needed and pooled."""
+    """A PostgreSQL database, by its URL; connections are made when they are needed and pooled.
+
+    What takes long may take long while the database lives, which what is ``vital`` finds out beside all else. When it
+    has no answer, everything under way is given up, and what is asked meanwhile is refused at once.
+    """
 
     dialect = "postgres"
     skip_locked = "FOR UPDATE OF d SKIP LOCKED"
@@ -157,48 +167,77 @@ class PostgresDatabase:
     def __init__(self, url: str, connections: int = 8) -> None:
         self._url = url
         self._connections = connections
-        self._pool: asyncpg.Pool | None = None
-        self._vital: asyncpg.Pool | None = None
+        self._pools: tuple[asyncpg.Pool, asyncpg.Pool] | None = None  # for all, and for what is vital
         self._opening = asyncio.Lock()
+        self._under_way: set[Connection] = set()
+        self._stands_still = False
 
-    async def _open(self) -> asyncpg.Pool:
+    async def _open(self) -> tuple[asyncpg.Pool, asyncpg.Pool]:
         async with self._opening:
-            if self._pool is None:
-                self._vital = await asyncpg.create_pool(
-                    self._url, min_size=0, max_size=1, timeout=5, command_timeout=10
+            if self._pools is None:
+                most = self._connections
+                self._pools = (
+                    await asyncpg.create_pool(
+                        self._url, min_size=0, max_size=most, timeout=5, command_timeout=60
+                    ),
+                    await asyncpg.create_pool(
+                        self._url,
+                        min_size=0,
+                        max_size=1,
+                        timeout=VITAL_SECONDS,
+                        command_timeout=VITAL_SECONDS,
+                    ),
                 )
-                self._pool = await asyncpg.create_pool(
-                    self._url, min_size=0, max_size=self._connections, timeout=5, command_timeout=60
-                )
-            return self._pool
+            return self._pools
 
     async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False) -> T:
-        return await self._transact(plan, readonly=False, vital=vital)
+        return await (self._live(plan) if vital else self._transact(plan, readonly=False))
 
     async def read(self, plan: Callable[[], Plan[T]]) -> T:
         return await self._transact(plan, readonly=True)
 
-    async def _transact(self, plan: Callable[[], Plan[T]], *, readonly: bool, vital: bool = False) -> T:
+    async def _live(self, plan: Callable[[], Plan[T]]) -> T:
+        """Run what is vital, and thereby see whether the database stands still."""
+        still = False
         try:
-            pool = self._pool or await self._open()
-            if vital and self._vital is not None:
-                pool = self._vital
+            _, pool = self._pools or await self._open()
             async with (
-                pool.acquire(timeout=5) as connection,
-                _transaction(connection, readonly=readonly),
+                pool.acquire(timeout=VITAL_SECONDS) as connection,
+                _transaction(connection, readonly=False),
             ):
                 return await _drive(connection, plan())
+        except TimeoutError as error:
+            still = True
+            for waiting in self._under_way:
+                waiting.terminate()
+            raise _away(error) from error
         except AWAY as error:
-            raise StorageUnavailable(f"PostgreSQL: {str(error) or type(error).__name__}") from error
+            raise _away(error) from error
+        finally:
+            self._stands_still = still
+
+    async def _transact(self, plan: Callable[[], Plan[T]], *, readonly: bool) -> T:
+        if self._stands_still:
+            raise StorageUnavailable("PostgreSQL: it does not answer")
+        try:
+            pool, _ = self._pools or await self._open()
+            async with pool.acquire(timeout=5) as connection:
+                self._under_way.add(connection)
+                try:
+                    async with _transaction(connection, readonly=readonly):
+                        return await _drive(connection, plan())
+                finally:
+                    self._under_way.discard(connection)
+        except AWAY as error:
+            raise _away(error) from error
 
     async def listen(self, heard: Callable[[str], None]) -> None:
         await keep_listening(self._url, heard, AWAY)
 
     async def close(self) -> None:
-        for pool in (self._pool, self._vital):
-            if pool is not None:
-                try:
-                    async with asyncio.timeout(CLOSE_SECONDS):
-                        await pool.close()
-                except AWAY:  # a server that stands still does not even say good-bye
-                    pool.terminate()
+        for pool in self._pools or ():
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await pool.close()
+            except AWAY:  # a server that stands still does not even say good-bye
+                pool.terminate()
