@@ -117,12 +117,19 @@ async def perform_campaign(delivery: Delivery, tools: Tools) -> Outcome:
     campaign = await tools.mailer.campaign(delivery.tenant, delivery.campaign or "")
     if campaign is None or delivery.address is None:
         return Outcome(result="permanent", error="cancelled", detail="the campaign is no longer there")
-    contact = None
-    if delivery.contact is not None:
-        contact = await tools.storage.contacts.get(delivery.tenant, delivery.contact)
-    if contact is None:
+    recipient = await tools.storage.recipients.get(
+        delivery.tenant, delivery.address, delivery.contact, campaign.list
+    )
+    if recipient.contact is None:
         return Outcome(result="permanent", error="cancelled", detail="the contact was deleted")
-    return await tools.mailer.send(delivery, campaign_letter(tools, campaign, contact, delivery.address))
+    letter = Letter(
+        prepared=tools.mailer.series(campaign),
+        variables=campaign_values(campaign, recipient.contact, tools.clock.now()),
+        address=delivery.address,
+        list=campaign.list,
+        recipient=recipient,
+    )
+    return await tools.mailer.send(delivery, letter)
 
 
 async def perform_message(delivery: Delivery, tools: Tools) -> Outcome:
@@ -151,20 +158,6 @@ def labels_of(spec: MessageInput) -> dict[str, Any]:
     """The tags and the metadata that there are."""
     found = {"tags": spec.tags, "metadata": spec.metadata}
     return {name: value for name, value in found.items() if value}
-
-
-def campaign_letter(tools: Tools, campaign: Campaign, contact: Contact, address: str) -> Letter:
-    """A campaign's mail as this contact gets it. Raises compose.FieldError, which saving rules out."""
-    mailer = tools.mailer
-    if mailer is None:
-        raise ValueError("no SMTP server is set")
-    return Letter(
-        prepared=mailer.series(campaign),
-        variables=campaign_values(campaign, contact, tools.clock.now()),
-        contact=contact,
-        address=address,
-        list=campaign.list,
-    )
 
 
 def campaign_values(campaign: Campaign, contact: Contact, now: int) -> dict[str, Any]:

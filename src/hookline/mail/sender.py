@@ -16,7 +16,6 @@ from hookline.model import (
     AttemptError,
     Campaign,
     CampaignInput,
-    Contact,
     Delivery,
     EmailAction,
     EventDraft,
@@ -31,6 +30,7 @@ from hookline.rules.bounces import classify
 from hookline.rules.templates import TemplateError
 from hookline.rules.times import format_time
 from hookline.storage import Storage
+from hookline.storage.recipients import Recipient
 
 SOURCE = "mailer"
 ALWAYS = frozenset({"hard_bounce", "complaint", "manual", "invalid"})
@@ -82,7 +82,8 @@ def filled(texts: Texts, template: Template) -> Texts:
 
 class Letter(Struct, frozen=True, kw_only=True):
     """What is to be sent, and to whom. ``list`` is "" for a mail that belongs to no list; ``labels`` are the tags and
-    the metadata that come back in its events, ``contact`` is whom it goes to, where that was read already."""
+    the metadata that come back in its events, ``recipient`` is what is known of whom it goes to, where that was read
+    already."""
 
     prepared: compose.Prepared | Series
     variables: Mapping[str, Any]
@@ -90,7 +91,7 @@ class Letter(Struct, frozen=True, kw_only=True):
     stream: Literal["bulk", "transactional"] = "bulk"
     list: str = ""
     labels: Mapping[str, Any] = {}
-    contact: Contact | None = None
+    recipient: Recipient | None = None
 
 
 class Mailer:
@@ -151,7 +152,10 @@ class Mailer:
 
     async def send(self, delivery: Delivery, letter: Letter) -> Outcome:
         """Try once. Refusals, bounces and bad templates are outcomes with their events."""
-        reason = await self._suppressed(delivery, letter)
+        recipient = letter.recipient or await self._storage.recipients.get(
+            delivery.tenant, letter.address, delivery.contact, letter.list
+        )
+        reason = _suppressed(letter, recipient)
         if reason is not None:
             event = self._event(delivery, letter, "email.blocked", {"reason": reason})
             detail = f"{letter.address} is not mailed: {reason}"
@@ -173,24 +177,6 @@ class Mailer:
             request=msgspec.json.encode(asked),
             response=msgspec.json.encode(told),
         )
-
-    async def _suppressed(self, delivery: Delivery, letter: Letter) -> str | None:
-        """Why this address gets no such mail, or ``None``."""
-        bulk = letter.stream == "bulk"
-        for entry in await self._storage.contacts.suppressions(delivery.tenant, letter.address):
-            # A bulk mail that belongs to no list is stopped by having left any: it was not asked for.
-            ours = not letter.list or entry.list in ("", letter.list)
-            if entry.reason in ALWAYS or (bulk and entry.reason == "unsubscribe" and ours):
-                return entry.reason
-        if bulk and delivery.contact is not None:
-            contact = letter.contact or await self._storage.contacts.get(delivery.tenant, delivery.contact)
-            if contact is not None and contact.status == "unsubscribed":
-                return "unsubscribe"
-            if letter.list:
-                lists = await self._storage.contacts.lists_of(delivery.tenant, delivery.contact)
-                if lists.get(letter.list) == "unsubscribed":
-                    return "unsubscribe"
-        return None
 
     def compose(self, delivery: Delivery, letter: Letter, relay: str = "") -> tuple[str, bytes]:
         """The envelope's sender and the whole message, for this provider's relay. Raises TemplateError."""
@@ -279,6 +265,19 @@ class Mailer:
             cause_hook=delivery.hook,
             depth=delivery.depth,
         )
+
+
+def _suppressed(letter: Letter, recipient: Recipient) -> str | None:
+    """Why this address gets no such mail, or ``None``."""
+    bulk = letter.stream == "bulk"
+    for reason, listed in recipient.reasons:
+        # A bulk mail that belongs to no list is stopped by having left any: it was not asked for.
+        ours = not letter.list or listed in ("", letter.list)
+        if reason in ALWAYS or (bulk and reason == "unsubscribe" and ours):
+            return reason
+    contact = recipient.contact
+    left = contact is not None and "unsubscribed" in (contact.status, recipient.status)
+    return "unsubscribe" if bulk and left else None
 
 
 class _Links:

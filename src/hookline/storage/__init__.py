@@ -23,6 +23,7 @@ from hookline.storage.mails import Mails
 from hookline.storage.migrations import migrate, remember_secret_key
 from hookline.storage.plans import Database, Loop, StorageUnavailable
 from hookline.storage.postgres import PostgresDatabase
+from hookline.storage.recipients import Recipients
 from hookline.storage.replays import Replays
 from hookline.storage.sealing import Sealer, derive
 from hookline.storage.segments import Segments
@@ -54,6 +55,7 @@ class Storage:
         self.hooks = Hooks(database, sealer)
         self.mails = Mails(database)
         self.imports = Imports(database, self.contacts.mark)
+        self.recipients = Recipients(database, self.contacts.mark)
         self.replays = Replays(database)
         self.templates = Templates(database)
         self.segments = Segments(database)
