@@ -73,9 +73,17 @@ def obey(kind: type[Order], work: Callable[[], AsyncIterator[Callable[[Order], A
             lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
         )
         async with asynccontextmanager(work)() as carry_out:
-            while line := await reader.readline():
-                answer = await carry_out(msgspec.json.decode(line, type=kind))
-                print(msgspec.json.encode(answer).decode(), flush=True)
+            line = await reader.readline()
+            while line:
+                working = asyncio.ensure_future(carry_out(msgspec.json.decode(line, type=kind)))
+                following = asyncio.create_task(reader.readline())
+                await asyncio.wait((working, following), return_when=asyncio.FIRST_COMPLETED)
+                if not working.done():  # the input is at its end: nobody waits for this answer
+                    working.cancel()
+                    await asyncio.wait((working,))
+                    return
+                print(msgspec.json.encode(working.result()).decode(), flush=True)
+                line = await following
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(live())
