@@ -20,7 +20,7 @@ from litestar.types import HTTPScope, Send
 
 from hookline.api.mail_events import mail_event
 from hookline.mail.sender import SOURCE
-from hookline.model import SECOND
+from hookline.model import SECOND, EventDraft
 from hookline.rules import tokens
 from hookline.rules.bursts import HIDDEN
 from hookline.rules.machines import classify_click, classify_open
@@ -38,7 +38,8 @@ PATIENCE = 0.2
 """Seconds that a reader waits for the database before he gets his page; the recording goes on."""
 FEW = 10
 """More than so many within a second do not wait at all."""
-GROUP = 200
+GROUP = 250
+BREATH = 20  # hits made into events, one after another
 MOST_KEPT = 100_000
 LONGEST_AGENT = 1000
 HEADERS = {
@@ -195,11 +196,13 @@ class Hits:
     async def _store(self, group: Sequence[Hit]) -> None:
         tenant = group[0].token.tenant
         messages = await self._storage.campaigns.messages(tenant, {hit.token.message for hit in group})
-        drafts = [
-            mail_event(hit.kind, SOURCE, messages[hit.token.message], hit.facts, time=hit.time)
-            for hit in group
-            if hit.token.message in messages
-        ]
+        drafts: list[EventDraft] = []
+        for place, hit in enumerate(group, 1):
+            message = messages.get(hit.token.message)
+            if message is not None:
+                drafts.append(mail_event(hit.kind, SOURCE, message, hit.facts, time=hit.time))
+            if place % BREATH == 0:
+                await asyncio.sleep(0)
         if drafts:
             await self._intake.accept(tenant, drafts)
 

@@ -44,7 +44,7 @@ async def serve(
         stack.push_async_callback(app.stop)
         with mistakes():
             await app.start()
-        serving.spare_collector()
+        serving.tune()
         asgi = development.DevFront(app, box) if dev else cast("Asgi", app.asgi)
         quick = Quick(app.asgi.publisher.reply, app.asgi.hits.visit)
         await stack.enter_async_context(serving.serving(asgi, listener, quick, settings.grace_seconds))

@@ -15,7 +15,7 @@ from hookline.model import HOUR, Event
 from hookline.rules.bursts import WINDOW, Hit, of_address, of_message
 from hookline.rules.counting import COUNTERS, Fact, History, Key, flags_of, retell, tell
 from hookline.rules.effects import HITS, Effect
-from hookline.storage.plans import Many, Plan, Value
+from hookline.storage.plans import BREATH, Many, Plan, Value
 from hookline.storage.units import Prepared
 
 Name = tuple[str, str]
@@ -41,6 +41,7 @@ FIND = (
 )
 MOST_NEAR = 200
 """How many hits are looked at to judge one: enough for any burst, and few enough for anybody's flood."""
+FEW = 10  # messages worked out one after another, before others have their turn
 HIT_COLUMNS = "tenant:t message:t event:t time:i click:i link:t ip:t machine:i reason:t"
 INSERT_HITS = (
     "INSERT INTO hits (tenant, message, event, time, click, link, ip, machine, reason) {rows}"
@@ -117,7 +118,9 @@ class Tally:
 
     def write(self) -> Plan[None]:
         rows: list[tuple[Value, ...]] = []
-        for tenant, name in sorted(self.changed):
+        for place, (tenant, name) in enumerate(sorted(self.changed), 1):
+            if place % FEW == 0:
+                yield BREATH
             history = self.histories[tenant, name]
             opened, clicked = history.last.get("opened"), history.last.get("clicked")
             rows.append((tenant, name, flags_of(history), opened, clicked, msgspec.json.encode(history)))
@@ -186,8 +189,10 @@ def count_mail(items: Sequence[Prepared]) -> Plan[None]:
         )
         if event.type in HITS:
             hits.append((event, effect))
-    for name, facts in told.items():
+    for place, (name, facts) in enumerate(told.items(), 1):
         tally.change(name, *tell(tally.histories[name], facts))
+        if place % FEW == 0:
+            yield BREATH
     if hits:
         yield from _follow(tally, hits)
     yield from tally.write()

@@ -47,7 +47,13 @@ class Wake(NamedTuple):
     loop: Loop
 
 
-Plan = Generator[Sql | Many | Wake, list[Row], T]
+class Breath(NamedTuple):
+    """Others on the event loop may go on: what comes next takes a while to work out."""
+
+
+BREATH = Breath()
+Step = Sql | Many | Wake | Breath
+Plan = Generator[Step, list[Row], T]
 
 
 class StorageUnavailable(Exception):

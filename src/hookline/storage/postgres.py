@@ -13,7 +13,18 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 
 from hookline.storage.listening import SAY, keep_listening
-from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable, Value, Wake, returns_rows
+from hookline.storage.plans import (
+    Breath,
+    Many,
+    Plan,
+    Row,
+    Sql,
+    Step,
+    StorageUnavailable,
+    Value,
+    Wake,
+    returns_rows,
+)
 
 T = TypeVar("T")
 Connection: TypeAlias = (
@@ -99,10 +110,13 @@ def _arguments(step: Many) -> tuple[str, list[Any]]:
     return _with_table(step.text, step.columns, tuple(same)), arguments
 
 
-async def _execute(connection: Connection, step: Sql | Many | Wake) -> list[Row]:
+async def _execute(connection: Connection, step: Step) -> list[Row]:
     if isinstance(step, Sql):
         args = [_storable(value) for value in step.args]
         return [tuple(row) for row in await connection.fetch(_numbered(step.text), *args)]
+    if isinstance(step, Breath):
+        await asyncio.sleep(0)
+        return []
     if isinstance(step, Wake):
         await connection.fetch(SAY, step.loop)
         return []

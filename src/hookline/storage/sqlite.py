@@ -2,7 +2,7 @@
 
 The writer takes whatever queued up during its last commit as one transaction, each plan behind a
 savepoint, so that a thousand callers share one fsync and one failing plan undoes only itself. Statements
-run on the event loop, a few microseconds each, and after ``BREATH`` others have their turn; only the commit,
+run on the event loop, a few microseconds each, and after ``LONG`` others have their turn; only the commit,
 which waits for the disk, has a thread: a writer thread of its own would hand the interpreter's lock back and
 forth at every statement.
 ``synchronous=FULL`` with WAL means that a commit that was answered survives a power cut.
@@ -24,13 +24,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar, cast
 
-from hookline.storage.plans import Many, Plan, Row, Sql, StorageUnavailable, Wake, returns_rows
+from hookline.storage.plans import Breath, Many, Plan, Row, Sql, Step, StorageUnavailable, Wake, returns_rows
 
 T = TypeVar("T")
 MAX_GROUP = 256
 WAL_PAGES = 8192  # about 32 MB of 4 KiB pages, then the writer checkpoints it itself
 CHECK_WAL_EVERY = 64
-BREATH = 0.001
+LONG = 0.001
 """Seconds of statements, one after another, after which whoever else waits for the event loop goes on."""
 PIECE = 16  # rows of one statement, before a look at the time
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT)
@@ -75,10 +75,10 @@ def _drive(connection: sqlite3.Connection, plan: Plan[T]) -> T:
         return value
 
 
-def _execute(connection: sqlite3.Connection, step: Sql | Many | Wake) -> list[Row]:
+def _execute(connection: sqlite3.Connection, step: Step) -> list[Row]:
     if isinstance(step, Sql):
         return connection.execute(step.text, step.args).fetchall()
-    if isinstance(step, Wake):
+    if isinstance(step, (Wake, Breath)):
         return []
     text = _one_row(step.text, step.columns)
     if not returns_rows(text):
@@ -89,14 +89,14 @@ def _execute(connection: sqlite3.Connection, step: Sql | Many | Wake) -> list[Ro
     return found
 
 
-def _pieces(step: Sql | Many | Wake) -> Iterable[Sql | Many | Wake]:
+def _pieces(step: Step) -> Iterable[Step]:
     """A statement over many rows as several."""
     if not isinstance(step, Many) or len(step.rows) <= PIECE:
         return (step,)
     return (step._replace(rows=step.rows[at : at + PIECE]) for at in range(0, len(step.rows), PIECE))
 
 
-def _together(step: Sql | Many | Wake, rows: list[Row]) -> list[Row]:
+def _together(step: Step, rows: list[Row]) -> list[Row]:
     """The answer of a statement that was executed in pieces."""
     if isinstance(step, Many) and len(rows) > 1 and not returns_rows(step.text):
         return [(sum(cast("int", row[0]) for row in rows),)]
@@ -222,7 +222,7 @@ class SqliteDatabase:
                 try:
                     for piece in _pieces(step):
                         rows += _execute(self._writer, piece)
-                        if perf_counter() - self._breathed > BREATH:
+                        if perf_counter() - self._breathed > LONG:
                             await asyncio.sleep(0)
                             self._breathed = perf_counter()
                 except sqlite3.Error as error:

@@ -57,7 +57,7 @@ async def measure(contacts: int, database: str, rate: float, seconds: float) -> 
                 )
                 app = await build(settings)
                 await app.start()
-                serving.spare_collector()
+                serving.tune()
                 quick = Quick(app.asgi.publisher.reply, app.asgi.hits.visit)
                 try:
                     async with serving.serving(cast("Asgi", app.asgi), listener, quick):
