@@ -49,6 +49,26 @@ async def keep_going(
         await clock.wait(wake, at if until is None or troubled else min(until, at))
 
 
+class Turns:
+    """Steps that cost much, of many tasks that are ready at once, are taken over several rounds of the event loop:
+    who else waits for it, such as a reader's request, waits for ``seconds`` of them and not for all."""
+
+    def __init__(self, seconds: float = 0.0005, steady: Callable[[], float] = time.perf_counter) -> None:
+        self._seconds, self._steady = seconds, steady
+        self._began: float | None = None
+
+    async def mine(self) -> None:
+        """Return when the next step is ours."""
+        while self._began is not None and self._steady() - self._began > self._seconds:  # noqa: ASYNC110 - a round is waited for
+            await asyncio.sleep(0)
+        if self._began is None:
+            self._began = self._steady()
+            asyncio.get_running_loop().call_soon(self._next_round)
+
+    def _next_round(self) -> None:
+        self._began = None
+
+
 class RealClock:
     """The machine's clock, as long as it does not go back.
 

@@ -16,6 +16,7 @@ from hookline.storage import Storage
 from hookline.storage.campaigns import EVERYONE
 
 CHUNK = 1000
+BREATH = 100  # deliveries made before others have their turn
 POLL = 5 * SECOND
 END_LOOK_SECONDS = 0.1
 
@@ -91,7 +92,12 @@ class CampaignRunner:
         now = self._clock.now()
         if campaign.segment is not None:
             members = await self.segments.within(campaign.tenant, campaign.segment, members, now)
-        deliveries = [_delivery(campaign, member, now) for member in members if member.email]
+        deliveries: list[Delivery] = []
+        for place, member in enumerate(members, 1):
+            if member.email:
+                deliveries.append(_delivery(campaign, member, now))
+            if place % BREATH == 0:
+                await asyncio.sleep(0)
         if await self._storage.campaigns.add_recipients(campaign, deliveries, cursor):
             self.wake()
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from hookline.clock import Clock
+from hookline.clock import Clock, Turns
 from hookline.mail import compose
 from hookline.mail.series import Series
 from hookline.model import (
@@ -119,6 +119,7 @@ class Mailer:
         self._domain = bounce_domain.lower()
         self._clock = clock
         self._wall = wall
+        self._turns = Turns()
         self._series: dict[str, Series] = {}
         self._campaigns: dict[tuple[str, str], Campaign] = {}
 
@@ -161,6 +162,7 @@ class Mailer:
             detail = f"{letter.address} is not mailed: {reason}"
             return Outcome(result="permanent", error="suppressed", detail=detail, follow_ups=(event,))
         try:
+            await self._turns.mine()
             sent = await self._smtp.send(lambda relay: self.compose(delivery, letter, relay), letter.address)
         except (TemplateError, ValueError) as error:  # or an address that no server could be asked about
             return Outcome(result="permanent", error="template", detail=str(error))

@@ -30,9 +30,9 @@ T = TypeVar("T")
 MAX_GROUP = 256
 WAL_PAGES = 8192  # about 32 MB of 4 KiB pages, then the writer checkpoints it itself
 CHECK_WAL_EVERY = 64
-LONG = 0.001
+LONG = 0.0005
 """Seconds of statements, one after another, after which whoever else waits for the event loop goes on."""
-PIECE = 16  # rows of one statement, before a look at the time
+PIECE = 8  # rows of one statement, before a look at the time
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT)
 
 
