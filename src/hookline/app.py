@@ -20,6 +20,8 @@ from hookline.intake import Intake
 from hookline.mail.campaigns import CampaignRunner
 from hookline.mail.erasing import Eraser
 from hookline.mail.sender import Mailer
+from hookline.mail.servers import Servers
+from hookline.net.dns import Dns
 from hookline.net.http import HttpClient
 from hookline.net.inbox import Inbox
 from hookline.net.relays import Relay, Relays, parse_smtp_urls
@@ -38,10 +40,9 @@ MOST_CONNECTIONS = 16_000
 class App:
     """A whole Hookline: ``asgi`` is its HTTP face, ``services`` what is behind it."""
 
-    def __init__(self, services: Services, mail: Relays | None) -> None:
+    def __init__(self, services: Services) -> None:
         self.services = services
         self.asgi = Api(services, dashboard.routes())
-        self._mail = mail
         self._desk = MailDesk(services)
         self._inbox: Inbox | None = None
         self.mail_address: tuple[str, int] | None = None
@@ -92,8 +93,7 @@ class App:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await services.http.close()
-        if self._mail is not None:
-            await self._mail.close()
+        await services.mailer.servers.close()
         await services.storage.close()
 
 
@@ -116,23 +116,19 @@ async def build(
     signers = [signer(*key) for key in dkim_keys(settings)]
     storage = await open_storage(settings.storage_url, key)
     http = HttpClient(targets, max_connections=MOST_CONNECTIONS)
-    mail = None
-    if servers:
-        clients = [SmtpClient(server, connections=MAIL_HANDS) for server in servers]
-        mail = Relays([Relay(client, provider) for client, provider in zip(clients, providers, strict=True)])
+    clients = [SmtpClient(server, connections=MAIL_HANDS) for server in servers]
+    relays = [Relay(client, provider) for client, provider in zip(clients, providers, strict=True)]
     token_key = derive(key, "tokens")
-    mailer = None
-    if mail is not None:
-        mailer = Mailer(
-            mail,
-            storage,
-            settings.public_url,
-            token_key,
-            bounce_domain=settings.bounce_domain,
-            signers=signers,
-            clock=clock,
-            wall=wall,
-        )
+    mailer = Mailer(
+        Servers(storage, Relays(relays) if relays else None, Dns(targets.for_mail()), connections=MAIL_HANDS),
+        storage,
+        settings.public_url,
+        token_key,
+        bounce_domain=settings.bounce_domain,
+        signers=signers,
+        clock=clock,
+        wall=wall,
+    )
     intake = Intake(storage, clock)
     tools = Tools(http=http, mailer=mailer, storage=storage, clock=clock, wall=wall)
     dispatcher = Dispatcher(storage, intake, tools, chance)
@@ -153,4 +149,4 @@ async def build(
         wall=wall,
         token_key=token_key,
     )
-    return App(services, mail)
+    return App(services)

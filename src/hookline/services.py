@@ -19,15 +19,14 @@ from hookline.storage import Storage
 
 
 class Services(Struct, frozen=True):
-    """``mailer`` is absent without an SMTP server; ``token_key`` signs the links in mails; ``wall`` is real time in
-    seconds, which others' signatures are made at."""
+    """``token_key`` signs the links in mails; ``wall`` is real time in seconds, at which others sign."""
 
     settings: Settings
     storage: Storage
     intake: Intake
     dispatcher: Dispatcher
     http: HttpClient
-    mailer: Mailer | None
+    mailer: Mailer
     campaigns: CampaignRunner
     eraser: Eraser
     replayer: Replayer

@@ -11,6 +11,8 @@ from support.client import Client
 
 CREDENTIALS = {"account_sid": "AC-in-clear", "auth_token": "token-in-clear", "from": "+15005550006"}
 TWILIO = {"name": "texts", "kind": "twilio", "credentials": CREDENTIALS}
+HTTP = {"kind": "http", "base_url": "https://api.example/v2"}
+SMTP = {"kind": "smtp", "base_url": "smtp://mx.example:587", "credentials": {}}
 
 
 async def test_credentials_are_never_shown(api: Client, tmp_path: Path) -> None:
@@ -52,14 +54,12 @@ async def test_a_connection_is_deleted(api: Client) -> None:
     assert (await api.call("DELETE", path)).status == 204
     for method, body in (("GET", None), ("DELETE", None), ("PATCH", {})):
         assert (await api.call(method, path, body)).status == 404
+    assert (await api.post(path + "/test")).status == 404
 
 
 @pytest.mark.parametrize(
     ("change", "pointer", "words"),
     [
-        ({"kind": "slack"}, "#/kind", "not available yet"),
-        ({"kind": "smtp"}, "#/kind", "not available yet"),
-        ({"kind": "http"}, "#/kind", "not available yet"),
         ({"kind": "pigeon"}, "#/kind", "pigeon"),
         ({"name": ""}, "#/name", ""),
         ({"credentials": {}}, "#/credentials/account_sid", "required"),
@@ -71,6 +71,31 @@ async def test_a_connection_is_deleted(api: Client) -> None:
         ({"base_url": "https://user:pw@example.com/"}, "#/base_url", ""),
         ({"base_url": "https://example.com/?a=b"}, "#/base_url", "query"),
         ({"token": "x"}, "#/token", "unknown field"),
+        ({"priority": 5}, "#/priority", "only SMTP"),
+        ({"kind": "slack", "credentials": {}}, "#/credentials/token", "required"),
+        ({"kind": "http", "credentials": {"token": "x"}}, "#/base_url", "required"),
+        (HTTP | {"credentials": {}}, "#/credentials", "give a token"),
+        (HTTP | {"credentials": {"token": "x", "header": "y"}}, "#/credentials", "give a token"),
+        (HTTP | {"credentials": {"username": "x"}}, "#/credentials", "give a token"),
+        (HTTP | {"credentials": {"token": "a\r\nb: c"}}, "#/credentials/token", "control"),
+        (HTTP | {"credentials": {"header": "Host", "value": "x"}}, "#/credentials/header", "set by Hookline"),
+        (SMTP | {"base_url": None}, "#/base_url", "required"),
+        (SMTP | {"base_url": "http://mx.example"}, "#/base_url", "smtp://"),
+        (SMTP | {"base_url": "smtp://ada:pw@mx.example"}, "#/base_url", "credentials"),
+        (SMTP | {"base_url": "smtp://mx.example?starttls=perhaps"}, "#/base_url", "starttls"),
+        (SMTP | {"base_url": "smtp://mx.example?provider=pigeon"}, "#/base_url", "pigeon"),
+        (SMTP | {"base_url": "smtp://10.0.0.1"}, "#/base_url", "private"),
+        (SMTP | {"base_url": "smtp://[fd00::1]"}, "#/base_url", "private"),
+        (SMTP | {"base_url": "smtp://2130706433"}, "#/base_url", "plain form"),
+        (SMTP | {"base_url": "smtp://93.184.216.34:6379"}, "#/base_url", "port 6379"),
+        (SMTP | {"credentials": {"username": "x"}}, "#/credentials/password", "both"),
+        (SMTP | {"credentials": {"password": "x"}}, "#/credentials/username", "both"),
+        (
+            SMTP | {"credentials": {"username": "x", "password": "y\r\nMAIL"}},
+            "#/credentials/password",
+            "control",
+        ),
+        (SMTP | {"priority": -1}, "#/priority", ">= 0"),
     ],
 )
 async def test_bad_input_names_the_field_and_stores_nothing(

@@ -45,7 +45,7 @@ async def test_a_hook_is_made_and_shown(api: Client) -> None:
         "batch": None,
         "do": WEBHOOK
         | {"format": "standard", "headers": {"x-shop": "…"}, "template": None}
-        | {"signatures": ["v1"], "ca": None},
+        | {"signatures": ["v1"], "ca": None, "connection": None},
         "retry": {"schedule": ["1s"], "timeout": "5s"},
         "rate": None,
         "concurrency": None,
@@ -107,6 +107,13 @@ WRONG: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"do": WEBHOOK | {"headers": {"a": 1}}}, "#/do/headers", "expected str, got int"),
     ({"do": WEBHOOK | {"headers": {"authorization": "…"}}}, "#/do/headers", "not shown"),
     ({"do": WEBHOOK | {"format": "xml"}}, "#/do/format", "xml"),
+    ({"do": WEBHOOK | {"connection": "con_x"}}, "#/do/connection", "no connection con_x"),
+    ({"do": WEBHOOK | {"url": "/relative"}}, "#/do/url", "http"),
+    ({"do": {"kind": "slack", "connection": "con_x", "channel": "#a"}}, "#/do/connection", "no connection"),
+    ({"do": {"kind": "slack", "connection": "con_x"}}, "#/do/connection", "no connection"),
+    ({"do": {"kind": "slack"}}, "#/do/url", "connection and a channel"),
+    ({"do": SLACK | {"channel": "#a"}}, "#/do/channel", "needs a connection"),
+    ({"do": SLACK | {"connection": "con_x"}}, "#/do/connection", "no connection"),
     ({"do": WEBHOOK | {"signatures": []}}, "#/do/signatures", "length >= 1"),
     ({"do": WEBHOOK | {"signatures": ["v2"]}}, "#/do/signatures/0", "v2"),
     ({"do": WEBHOOK | {"signatures": ["v1", "v1"]}}, "#/do/signatures", "once"),
@@ -181,9 +188,6 @@ async def test_what_is_wrong_is_named(api: Client) -> None:
     [
         ({"wait": "5m"}, "#/wait"),
         ({"unless": {"on": ["email.opened"], "same": "message"}}, "#/unless"),
-        ({"do": WEBHOOK | {"connection": "con_x"}}, "#/do/connection"),
-        ({"do": {"kind": "slack", "connection": "con_x", "channel": "#a"}}, "#/do/connection"),
-        ({"do": SLACK | {"channel": "#a"}}, "#/do/channel"),
     ],
 )
 async def test_what_comes_later_is_refused(api: Client, change: dict[str, Any], pointer: str) -> None:
@@ -431,3 +435,16 @@ async def test_a_batch_is_shown_and_only_webhooks_have_one(api: Client) -> None:
     ):
         reply = await api.post("/v1/hooks", {"on": ["*"], "do": WEBHOOK, "batch": {}} | change)
         assert reply.status == 422 and pointer in reply.faults, reply.body
+
+
+async def test_another_kind_leaves_nothing_of_the_old_one(api: Client) -> None:
+    made = await api.hook(do=WEBHOOK | {"headers": {"authorization": "secret"}, "ca": None})
+    path = f"/v1/hooks/{made['id']}"
+    mail = {"kind": "email", "to": "a@example.com", "from": "b@example.com", "subject": "Hi", "text": "Hello"}
+    changed = await api.patch(path, {"do": mail})
+    assert changed.status == 200, changed.body
+    assert {name: changed.json["do"][name] for name in mail} == mail and "url" not in changed.json["do"]
+    lacking = await api.patch(path, {"do": {"kind": "webhook"}})
+    assert (lacking.status, list(lacking.faults)) == (422, ["#/do/url"]), "nor is the first one remembered"
+    again = await api.patch(path, {"do": mail | {"text": None, "html": "<p>Hi</p>"}})
+    assert (again.status, again.json["do"]["text"], again.json["do"]["html"]) == (200, None, "<p>Hi</p>")

@@ -9,10 +9,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from msgspec.structs import replace
 
 from hookline.model import DAY, MINUTE, Connection
 from hookline.storage.claiming import Wanted
-from support.engine import Engine
+from support.engine import SECRET, Engine
 from support.receiver import Receiver
 
 BALANCE = {
@@ -209,6 +210,75 @@ async def test_slack_saying_no_is_a_failure(engine: Engine, receiver: Receiver) 
         ("waiting", "provider"),
         ("failed", "provider"),
     }
+
+
+async def test_slack_by_its_api_with_the_connections_token(engine: Engine, receiver: Receiver) -> None:
+    connection = Connection(
+        tenant="default", id="con_s", name="bot", kind="slack", base_url=receiver.url + "/api/", created_at=0,
+        credentials={"token": "xoxb-in-clear"},
+    )  # fmt: skip
+    await engine.storage.access.put_connection(connection)
+    do = {"kind": "slack", "connection": "con_s", "channel": "#orders", "text": "Order {{ event.data.no }}"}
+    await engine.hook({"on": ["a"], "do": do})
+    answers = [
+        (200, '{"ok": true}', "succeeded"),
+        (200, '{"ok": false, "error": "channel_not_found"}', "failed"),
+        (200, '{"ok": false, "error": "internal_error"}', "waiting"),
+        (429, "{}", "waiting"),
+    ]
+    for status, body, state in answers:
+        receiver.answers, receiver.body = [status], body.encode()
+        answer = await engine.publish("a", {"no": 17})
+        await engine.run()
+        (done,) = await engine.deliveries(event=answer.id)
+        (attempt,) = await engine.attempts(done)
+        assert done.state == state, body
+        assert attempt.request is not None and b"in-clear" not in attempt.request
+    assert receiver.got[0].path == "/api/chat.postMessage"
+    assert receiver.got[0].json == {"channel": "#orders", "text": "Order 17"}
+    assert {got.headers["authorization"] for got in receiver.got} == {"Bearer xoxb-in-clear"}
+
+
+# --- webhooks with a connection
+
+
+async def test_a_webhook_brings_its_connections_credentials_and_takes_them_nowhere_else(
+    engine: Engine, receiver: Receiver
+) -> None:
+    connection = Connection(
+        tenant="default", id="con_h", name="api", kind="http", base_url=receiver.url + "/v2/", created_at=0,
+        credentials={"header": "X-Api-Key", "value": "in-clear"},
+    )  # fmt: skip
+    put = engine.storage.access.put_connection
+    await put(connection)
+    headers = {"X-API-Key": "mine", "x-shop": "1"}
+    do = {"kind": "webhook", "connection": "con_h", "url": "/orders?a=1", "headers": headers}
+    await engine.hook({"on": ["a"], "do": do})
+    await engine.hook({"on": ["a"], "do": do | {"url": receiver.url + "/elsewhere", "headers": {}}})
+    await engine.publish("a")
+    await engine.run()
+    assert sorted(got.path for got in receiver.got) == ["/elsewhere", "/v2/orders?a=1"]
+    assert {got.headers["x-api-key"] for got in receiver.got} == {"in-clear"}
+    for done in await engine.deliveries():
+        (attempt,) = await engine.attempts(done)
+        assert attempt.request is not None and b"in-clear" not in attempt.request
+    assert receiver.verified(SECRET)
+
+    await put(replace(connection, credentials={"token": "t2"}, base_url="http://127.0.0.1:9/v2"))
+    await engine.publish("a")
+    await engine.run()
+    (moved,) = await engine.deliveries(state="failed")
+    (attempt,) = await engine.attempts(moved)
+    assert "127.0.0.1:9" in attempt.detail and len(receiver.got) == 2
+    await put(replace(connection, credentials={"token": "t2"}))
+    engine.clock.advance(MINUTE)
+    await engine.run()
+    assert receiver.got[2].headers["authorization"] == "Bearer t2", "what waits has the newest"
+    assert await engine.storage.access.delete_connection("default", "con_h")
+    answer = await engine.publish("a")
+    await engine.run()
+    gone = await engine.deliveries(event=answer.id)
+    assert {(d.state, d.error) for d in gone} == {("failed", "provider")}
 
 
 # --- SMS

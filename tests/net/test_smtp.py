@@ -502,7 +502,7 @@ async def test_the_password_crosses_a_network_in_the_clear_only_where_asked(tls:
 
 async def test_starttls_is_insisted_on_where_asked() -> None:
     result = await send_once({}, tls="starttls")
-    assert (result.ok, result.stage, result.temporary) == (False, "connect", True)
+    assert (result.ok, result.stage, result.temporary) == (False, "tls", True)
     assert "STARTTLS" in result.detail
 
 
@@ -523,7 +523,7 @@ async def test_starttls_encrypts_and_verifies(tls: Any, certificate: Path) -> No
         careful = SmtpClient(settings)
         result = await careful.send("a@example.com", "b@example.com", MESSAGE)
         await careful.close()
-    assert (result.ok, result.stage, result.temporary, len(inbox.envelopes)) == (False, "connect", True, 1)
+    assert (result.ok, result.stage, result.temporary, len(inbox.envelopes)) == (False, "tls", True, 1)
     assert "certificate" in result.detail
 
 

@@ -16,6 +16,7 @@ from hookline.dispatch import Dispatcher
 from hookline.intake import Intake
 from hookline.mail.campaigns import CampaignRunner
 from hookline.mail.sender import Mailer
+from hookline.mail.servers import Servers
 from hookline.model import (
     Attempt,
     Campaign,
@@ -29,7 +30,7 @@ from hookline.model import (
     HookInput,
     SigningKey,
 )
-from hookline.net.dns import Resolver
+from hookline.net.dns import Dns, Resolver
 from hookline.net.http import HttpClient
 from hookline.net.relays import Relay, Relays, parse_smtp_urls
 from hookline.net.smtp import SmtpClient
@@ -55,13 +56,12 @@ class Engine:
         self.storage = storage
         self.http = HttpClient(Targets.parse("127.0.0.0/8"), resolver=resolver)
         servers = parse_smtp_urls(smtp_url) if smtp_url else []
-        self.smtp = Relays([Relay(SmtpClient(server)) for server in servers]) if servers else None
+        smtp = Relays([Relay(SmtpClient(server)) for server in servers]) if servers else None
         self.token_key = derive(KEY, "tokens")
-        mailer = None
-        if self.smtp:
-            mailer = Mailer(
-                self.smtp, storage, "http://mail.example", self.token_key, clock=self.clock, wall=time.time
-            )
+        self.servers = Servers(storage, smtp, Dns(Targets.parse("127.0.0.0/8").for_mail(), resolver))
+        mailer = Mailer(
+            self.servers, storage, "http://mail.example", self.token_key, clock=self.clock, wall=time.time
+        )
         self.intake = Intake(storage, self.clock)
         tools = Tools(http=self.http, mailer=mailer, storage=storage, clock=self.clock, wall=time.time)
         self.dispatcher = Dispatcher(storage, self.intake, tools, lambda: 0.5)
@@ -155,8 +155,7 @@ class Engine:
     async def close(self) -> None:
         await self.dispatcher.stop(5)
         await self.http.close()
-        if self.smtp:
-            await self.smtp.close()
+        await self.servers.close()
         await self.storage.close()
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from typing import Any
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 class MailServer:
@@ -26,6 +27,8 @@ class MailServer:
         self.paths: dict[str, str] = {}
         self.refuse: dict[str, list[str]] = {}
         self.url = ""
+        self.logins: list[str] = []
+        self.sessions: list[SMTP] = []
         self.closing = False
         self.die: Callable[[], None] = lambda: None
         self.hold: Callable[[], Awaitable[None]] | None = None
@@ -60,6 +63,12 @@ class MailServer:
             await self.hold()
         return "250 2.0.0 OK kept"
 
+    @property
+    def connected(self) -> int:
+        """How many connections are open."""
+        transports = [one.transport for one in self.sessions]
+        return sum(one is not None and not one.is_closing() for one in transports)
+
     def sender_of(self, address: str) -> str:
         """The envelope's sender of the last mail to an address."""
         return self.paths[address]
@@ -69,20 +78,39 @@ class MailServer:
 
 
 @asynccontextmanager
-async def serving_mail() -> AsyncIterator[MailServer]:
+async def serving_mail(
+    login: tuple[str, str] | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[MailServer]:
+    """With a ``login`` nobody else is served, and with ``tls`` nobody who has not said STARTTLS."""
     keeper = MailServer()
     loop = asyncio.get_running_loop()
-    sessions: list[SMTP] = []
+
+    def allow(_server: object, _session: object, _envelope: object, _how: str, given: object) -> AuthResult:
+        assert isinstance(given, LoginPassword)
+        name, password = given.login.decode(), given.password.decode()
+        keeper.logins.append(name)
+        return AuthResult(success=(name, password) == login, handled=False)
 
     def session() -> SMTP:
-        sessions.append(SMTP(keeper, enable_SMTPUTF8=True, loop=loop))
-        return sessions[-1]
+        keeper.sessions.append(
+            SMTP(
+                keeper,
+                enable_SMTPUTF8=True,
+                loop=loop,
+                tls_context=tls,
+                require_starttls=tls is not None,
+                authenticator=allow if login else None,
+                auth_required=login is not None,
+                auth_require_tls=tls is not None,
+            )
+        )
+        return keeper.sessions[-1]
 
     server = await loop.create_server(session, "127.0.0.1", 0)
 
     def die() -> None:
         server.close()
-        for one in sessions:
+        for one in keeper.sessions:
             if isinstance(one.transport, asyncio.Transport):
                 one.transport.abort()
 

@@ -17,9 +17,6 @@ from hookline.rules.times import to_datetime
 from hookline.rules.tokens import ConfirmToken
 
 KIND = "email"
-NO_SERVER = Outcome(
-    result="retry", error="smtp_temporary", detail="no SMTP server is set: HOOKLINE_SMTP_URL names one"
-)
 
 
 class EmailPlan(Plan, frozen=True, kw_only=True):
@@ -78,8 +75,6 @@ async def perform(work: Work) -> Outcome:
     plan = work.hook.plan
     if not isinstance(plan, EmailPlan):
         raise TypeError(type(plan))
-    if work.tools.mailer is None:
-        return NO_SERVER
     address = work.delivery.address or plan.address(work.variables)
     if address is None:
         return Outcome(
@@ -112,8 +107,6 @@ async def _from_template(work: Work, action: EmailAction, mailer: Mailer) -> Ser
 
 async def perform_campaign(delivery: Delivery, tools: Tools) -> Outcome:
     """A campaign's mail to one recipient."""
-    if tools.mailer is None:
-        return NO_SERVER
     campaign = await tools.mailer.campaign(delivery.tenant, delivery.campaign or "")
     if campaign is None or delivery.address is None:
         return Outcome(result="permanent", error="cancelled", detail="the campaign is no longer there")
@@ -134,8 +127,6 @@ async def perform_campaign(delivery: Delivery, tools: Tools) -> Outcome:
 
 async def perform_message(delivery: Delivery, tools: Tools) -> Outcome:
     """The one mail that somebody asked for."""
-    if tools.mailer is None:
-        return NO_SERVER
     spec = await tools.storage.mails.get(delivery.tenant, delivery.id)
     if spec is None or delivery.address is None:
         return Outcome(result="permanent", error="cancelled", detail="the mail is no longer kept")
@@ -171,8 +162,6 @@ def campaign_values(campaign: Campaign, contact: Contact, now: int) -> dict[str,
 
 async def perform_confirmation(delivery: Delivery, tools: Tools) -> Outcome:
     """A mail that asks somebody whether he wants to be on the list that the delivery's lane is named by."""
-    if tools.mailer is None:
-        return NO_SERVER
     contacts, tenant = tools.storage.contacts, delivery.tenant
     listed = await contacts.list_named(tenant, delivery.lane)
     contact = await contacts.get(tenant, delivery.contact or "")

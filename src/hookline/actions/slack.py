@@ -1,4 +1,4 @@
-"""A line in a Slack channel through an incoming webhook."""
+"""A line in a Slack channel: through an incoming webhook, or by the API with a bot's token (``chat.postMessage``)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from urllib.parse import urlsplit
 import msgspec
 
 from hookline.actions import http_outcome
+from hookline.actions.connected import connection_for
 from hookline.actions.work import USER_AGENT, VARIABLES, Invalid, Plan, Work
-from hookline.model import Event, Outcome, SlackAction
+from hookline.model import Connection, Event, Outcome, SlackAction
 from hookline.net.http import Request
 from hookline.rules import cel, templates
 
 KIND = "slack"
 # What Slack answers when trying again cannot help (its documentation of incoming webhooks).
 HOPELESS = frozenset({400, 403, 404})
+API = "https://slack.com/api"
+# What the API says with status 200 when trying again may help; all its other errors stay as they are.
+PASSING = frozenset({
+    "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
+})  # fmt: skip
 SENTENCES = {
     "email.sent": "A mail to {subject} was sent",
     "email.delivered": "A mail to {subject} was delivered",
@@ -35,16 +41,33 @@ Shape = templates.Template | dict[str, Any] | list[Any] | str | int | float | bo
 
 
 class SlackPlan(Plan, frozen=True, kw_only=True):
+    """``url`` is an incoming webhook's, "" where ``connection`` and ``channel`` stand instead."""
+
     url: str
+    connection: str
+    channel: str
     text: templates.Template | None
     blocks: Shape
 
 
 def compile(action: SlackAction) -> SlackPlan:
+    if (action.url is None) == (action.connection is None):
+        raise Invalid("/do/url", "give the url of an incoming webhook, or a connection and a channel")
+    if action.connection is not None and not (action.channel or "").strip():
+        raise Invalid("/do/channel", "with a connection, name the channel")
+    if action.connection is None and action.channel is not None:
+        raise Invalid("/do/channel", "an incoming webhook has its channel; another one needs a connection")
     text = _compile("/do/text", action.text)
     names: set[str] = set(text.names) if text else set()
     blocks = _shape("/do/blocks", action.blocks, names)
-    return SlackPlan(names=frozenset(names), url=action.url, text=text, blocks=blocks)
+    return SlackPlan(
+        names=frozenset(names),
+        url=action.url or "",
+        connection=action.connection or "",
+        channel=action.channel or "",
+        text=text,
+        blocks=blocks,
+    )
 
 
 def _shape(pointer: str, value: Any, names: set[str]) -> Shape:
@@ -86,13 +109,9 @@ async def perform(work: Work) -> Outcome:
         payload = _payload(plan, work)
     except templates.TemplateError as error:
         return Outcome(result="permanent", error="template", detail=str(error))
-    request = Request(
-        method="POST",
-        url=plan.url,
-        headers=(("content-type", "application/json"), ("user-agent", USER_AGENT)),
-        body=msgspec.json.encode(payload),
-        timeout=work.hook.timeout,
-    )
+    if plan.connection:
+        return await _by_api(plan, payload, work)
+    request = _request(plan.url, payload, work.hook.timeout)
     response = await work.tools.http.send(request)
     outcome = http_outcome.judge(response, work.tools.clock.now())
     said = response.body[:200].decode("utf-8", "replace")
@@ -100,9 +119,45 @@ async def perform(work: Work) -> Outcome:
         outcome = Outcome(
             result="permanent", error="provider", status=response.status, detail=f"Slack: {said}"
         )
-    elif outcome.result == "ok" and _refused(response.body):
+    elif outcome.result == "ok" and refusal_of(response.body) is not None:
         outcome = Outcome(result="retry", error="provider", status=response.status, detail=f"Slack: {said}")
     return http_outcome.record(outcome, request, response, url=masked(plan.url))
+
+
+async def _by_api(plan: SlackPlan, payload: dict[str, Any], work: Work) -> Outcome:
+    connection = await connection_for(work, plan.connection, KIND)
+    if isinstance(connection, Outcome):
+        return connection
+    request = api_request(
+        connection, "chat.postMessage", {"channel": plan.channel, **payload}, work.hook.timeout
+    )
+    response = await work.tools.http.send(request)
+    outcome = http_outcome.judge(response, work.tools.clock.now())
+    if outcome.result == "ok" and (refusal := refusal_of(response.body)) is not None:
+        outcome = Outcome(
+            result="retry" if refusal in PASSING else "permanent",
+            error="provider",
+            status=response.status,
+            detail=f"Slack: {refusal}",
+        )
+    return http_outcome.record(outcome, request, response, hide=("authorization",))
+
+
+def api_request(connection: Connection, method: str, payload: Mapping[str, Any], timeout: float) -> Request:
+    """A call of a method of Slack's API, with a connection's token; ``timeout`` is in seconds."""
+    url = f"{(connection.base_url or API).rstrip('/')}/{method}"
+    return _request(url, payload, timeout, ("authorization", f"Bearer {connection.credentials['token']}"))
+
+
+def _request(url: str, payload: Mapping[str, Any], timeout: float, *headers: tuple[str, str]) -> Request:
+    # Slack warns of JSON that does not say that it is in UTF-8.
+    return Request(
+        method="POST",
+        url=url,
+        headers=(("content-type", "application/json; charset=utf-8"), ("user-agent", USER_AGENT), *headers),
+        body=msgspec.json.encode(payload),
+        timeout=timeout,
+    )
 
 
 def _payload(plan: SlackPlan, work: Work) -> dict[str, Any]:
@@ -121,12 +176,14 @@ def _unquote(text: str) -> str:
     return text
 
 
-def _refused(body: bytes) -> bool:
+def refusal_of(body: bytes) -> str | None:
+    """Slack's word for what is wrong, in an answer that says that it is not ok."""
     try:
         answer = msgspec.json.decode(body)
     except msgspec.DecodeError:
-        return False
-    return isinstance(answer, dict) and answer.get("ok") is False
+        return None
+    refused = isinstance(answer, dict) and answer.get("ok") is False
+    return str(answer.get("error") or "not ok")[:200] if refused else None
 
 
 def readable(event: Event) -> str:

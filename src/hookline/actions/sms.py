@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from hookline.actions import http_outcome
+from hookline.actions.connected import connection_for
 from hookline.actions.work import USER_AGENT, VARIABLES, Invalid, Plan, Work
 from hookline.model import Connection, Outcome, SmsAction
 from hookline.net.http import Request, Response
@@ -17,6 +18,7 @@ from hookline.rules import templates
 from hookline.rules.addresses import normalise_phone
 
 KIND = "sms"
+KIND_OF_CONNECTION = "twilio"
 BASE_URL = "https://api.twilio.com"
 # Before Twilio has the request it cannot have acted on it; after that, a second try may be a second message.
 NOT_BEGUN = frozenset({"dns", "refused", "timeout_connect", "tls", "blocked_address"})
@@ -64,32 +66,32 @@ async def perform(work: Work) -> Outcome:
         return Outcome(
             result="permanent", error="template", detail=f"`to` gave {to!r}, which is no phone number"
         )
-    connection = await work.tools.storage.access.connection(work.delivery.tenant, plan.connection)
-    if connection is None:
-        return Outcome(
-            result="permanent", error="provider", detail=f"there is no connection {plan.connection}"
-        )
-    request = _request(connection, phone, text, work.hook.timeout)
+    connection = await connection_for(work, plan.connection, KIND_OF_CONNECTION)
+    if isinstance(connection, Outcome):
+        return connection
+    form = {"To": phone, "From": connection.credentials["from"], "Body": text}
+    request = account_request(connection, "/Messages", work.hook.timeout, urlencode(form).encode())
     response = await work.tools.http.send(request)
     outcome = _judge(response, work.tools.clock.now())
     return http_outcome.record(outcome, request, response, hide=("authorization",))
 
 
-def _request(connection: Connection, to: str, text: str, timeout: float) -> Request:
+def account_request(connection: Connection, path: str, timeout: float, body: bytes | None = None) -> Request:
+    """A call of Twilio's API below the connection's account: a POST of a form, or without one a GET."""
     account = connection.credentials["account_sid"]
     base = (connection.base_url or BASE_URL).rstrip("/")
     login = f"{account}:{connection.credentials['auth_token']}".encode()
-    form = {"To": to, "From": connection.credentials["from"], "Body": text}
+    form = () if body is None else (("content-type", "application/x-www-form-urlencoded"),)
     return Request(
-        method="POST",
-        url=f"{base}/2010-04-01/Accounts/{quote(account, safe='')}/Messages.json",
+        method="GET" if body is None else "POST",
+        url=f"{base}/2010-04-01/Accounts/{quote(account, safe='')}{path}.json",
         headers=(
             ("authorization", "Basic " + b64encode(login).decode()),
-            ("content-type", "application/x-www-form-urlencoded"),
+            *form,
             ("accept", "application/json"),
             ("user-agent", USER_AGENT),
         ),
-        body=urlencode(form).encode(),
+        body=body or b"",
         timeout=timeout,
     )
 
@@ -106,11 +108,11 @@ def _judge(response: Response, now: int) -> Outcome:
         error = outcome.error if status is None else "provider"
         return msgspec.structs.replace(outcome, result="permanent", error=error, detail=detail)
     return msgspec.structs.replace(
-        outcome, result="permanent", error="provider", detail=_said(response), disable_hook=None
+        outcome, result="permanent", error="provider", detail=said_by(response), disable_hook=None
     )
 
 
-def _said(response: Response) -> str:
+def said_by(response: Response) -> str:
     """Twilio's own words: {"code": 21211, "message": "…"}."""
     try:
         answer = msgspec.json.decode(response.body)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from hookline.actions import http_outcome
+from hookline.actions.connected import aimed, connection_for, header_of
 from hookline.actions.formats import BATCH_FORMATS, FORMATS, JSON
+from hookline.actions.headers import check_header
 from hookline.actions.work import USER_AGENT, VARIABLES, Batching, Invalid, Plan, Work
 from hookline.model import Event, Outcome, WebhookAction
 from hookline.net.http import Request, check_ca
@@ -15,14 +17,7 @@ from hookline.rules import mailjet, signing, templates
 from hookline.rules.pacing import Rate
 
 KIND = "webhook"
-OURS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "hookline-delivery", "user-agent"})
-# Connection-level headers (RFC 9110, section 7.6.1) and those that say how the body is to be read.
-REFUSED = OURS | {
-    "host", "content-length", "content-type", "connection", "keep-alive", "proxy-authenticate",
-    "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect",
-}  # fmt: skip
 MOST_CA = 64 * 1024
-TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
 class WebhookPlan(Plan, frozen=True, kw_only=True):
@@ -47,7 +42,7 @@ class WebhookPlan(Plan, frozen=True, kw_only=True):
 
 def compile(action: WebhookAction) -> WebhookPlan:
     for name, value in action.headers.items():
-        _check_header(name, value)
+        check_header("/do/headers", name, value)
     if len(set(action.signatures)) < len(action.signatures):
         raise Invalid("/do/signatures", "each version signs once")
     if action.ca is not None:
@@ -65,19 +60,8 @@ def compile(action: WebhookAction) -> WebhookPlan:
     return WebhookPlan(names=template.names if template else frozenset(), action=action, template=template)
 
 
-def _check_header(name: str, value: str) -> None:
-    if not name or not set(name.lower()) <= TOKEN:
-        raise Invalid("/do/headers", f"{name!r} is not a header name")
-    if name.lower() in REFUSED:
-        raise Invalid("/do/headers", f"the header {name!r} is set by Hookline and cannot be replaced")
-    if len(value) > 8192 or any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in value):
-        raise Invalid("/do/headers", f"the value of {name!r} has control characters or is too long")
-    if not value.isascii():
-        raise Invalid("/do/headers", f"the value of {name!r} has characters outside ASCII")
-
-
 def _check_ca(url: str, ca: str) -> None:
-    if not url.lower().startswith("https:"):
+    if not url.lower().startswith(("https:", "/")):
         raise Invalid("/do/ca", "certificates are of use only for a URL that begins with https://")
     if len(ca) > MOST_CA:
         raise Invalid("/do/ca", f"the certificates are longer than {MOST_CA // 1024} KiB")
@@ -98,25 +82,24 @@ async def perform(work: Work) -> Outcome:
     passed_over = plan.passes_over(event) if not work.events else _left_over(plan, work.events)
     if passed_over:
         return Outcome(result="permanent", error="cancelled", detail=passed_over)
-    content_type = JSON
-    if plan.template is not None:
+    try:
+        body, content_type = _body(plan, work)
+    except templates.TemplateError as error:
+        return Outcome(result="permanent", error="template", detail=str(error))
+    url, access = plan.action.url, dict[str, str]()
+    if plan.action.connection is not None:
+        connection = await connection_for(work, plan.action.connection, "http")
+        if isinstance(connection, Outcome):
+            return connection
         try:
-            body = plan.template.render(work.variables).encode()
-            msgspec.json.decode(body)
-        except templates.TemplateError as error:
-            return Outcome(result="permanent", error="template", detail=str(error))
-        except msgspec.DecodeError as error:
-            return Outcome(result="permanent", error="template", detail=f"the template gave no JSON: {error}")
-    elif work.events:
-        write_all, content_type = BATCH_FORMATS[plan.action.format]
-        body = write_all([event for event in work.events if not plan.passes_over(event)])
-    else:
-        write, content_type = FORMATS[plan.action.format]
-        body = write(event)
+            url, access = aimed(url, connection), dict([header_of(connection)])
+        except Invalid as error:  # it leads elsewhere by now
+            return Outcome(result="permanent", error="provider", detail=error.detail)
     # One that was no batch when it came to be stays the event that receivers may have seen, whatever its hook is now.
     name = work.delivery.id if work.delivery.size else event.id
     timestamp = int(work.tools.wall())
     keys = signing.signers(work.hook.hook.keys, plan.action.signatures, work.tools.clock.now())
+    theirs = {name: text for name, text in plan.action.headers.items() if name.lower() not in access} | access
     headers = (
         ("content-type", content_type),
         ("user-agent", USER_AGENT),
@@ -124,11 +107,11 @@ async def perform(work: Work) -> Outcome:
         ("webhook-timestamp", str(timestamp)),
         ("webhook-signature", signing.sign(keys, name, timestamp, body)),
         ("hookline-delivery", work.delivery.id),
-        *plan.action.headers.items(),
+        *theirs.items(),
     )
     request = Request(
         method="POST",
-        url=plan.action.url,
+        url=url,
         headers=headers,
         body=body,
         timeout=work.hook.timeout,
@@ -136,8 +119,24 @@ async def perform(work: Work) -> Outcome:
     )
     response = await work.tools.http.send(request)
     outcome = http_outcome.judge(response, work.tools.clock.now())
-    hide = {name.lower() for name in plan.action.headers}  # any of them may carry a key
+    hide = {name.lower() for name in theirs}  # any of them may carry a key
     return http_outcome.record(outcome, request, response, hide=hide)
+
+
+def _body(plan: WebhookPlan, work: Work) -> tuple[bytes, str]:
+    """What is posted, and its content type. Raises TemplateError."""
+    if plan.template is not None:
+        body = plan.template.render(work.variables).encode()
+        try:
+            msgspec.json.decode(body)
+        except msgspec.DecodeError as error:
+            raise templates.TemplateError(f"the template gave no JSON: {error}") from None
+        return body, JSON
+    if work.events:
+        write_all, content_type = BATCH_FORMATS[plan.action.format]
+        return write_all([event for event in work.events if not plan.passes_over(event)]), content_type
+    write, content_type = FORMATS[plan.action.format]
+    return write(work.event), content_type
 
 
 def _left_over(plan: WebhookPlan, events: Sequence[Event]) -> str:

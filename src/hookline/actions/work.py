@@ -87,7 +87,7 @@ class Tools(Struct, frozen=True):
     """What actions may use. ``wall`` is real time in seconds, for signatures that receivers check."""
 
     http: HttpClient
-    mailer: Mailer | None
+    mailer: Mailer
     storage: Storage
     clock: Clock
     wall: Callable[[], float]

@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Message, Receive, Scope, Send
 
 from hookline.api import (
+    campaign_figures,
     campaign_life,
     campaigns,
     confirming,
@@ -61,8 +62,8 @@ class Resource(Protocol):
 
 RESOURCES: tuple[Resource, ...] = (
     events, hooks, deliveries, replays, imports, exports, erasures, contacts, lists, segments, suppressions,
-    mail_templates, campaigns, campaign_life, messages, connections, sources, receiving, inbound, keys, tracking,
-    confirming, mailjet, health, stats, docs,
+    mail_templates, campaigns, campaign_life, campaign_figures, messages, connections, sources, receiving,
+    inbound, keys, tracking, confirming, mailjet, health, stats, docs,
 )  # fmt: skip
 
 

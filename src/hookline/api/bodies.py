@@ -12,7 +12,7 @@ from litestar.types import Receive
 from litestar.typing import FieldDefinition
 
 from hookline.api.errors import ApiError, from_validation, invalid
-from hookline.model import ConnectionInput, HookInput
+from hookline.model import HookInput
 from hookline.rules import payload
 
 T = TypeVar("T")
@@ -26,12 +26,10 @@ MAX_MAIL = 25 * MIB
 LATER_IN_HOOK = frozenset(
     {
         "/wait", "/unless",
-        "/do/connection", "/do/channel",
     }
 )  # fmt: skip
 LATER: Mapping[Any, frozenset[str]] = {
     HookInput: LATER_IN_HOOK,
-    ConnectionInput: frozenset({"/kind=slack", "/kind=smtp", "/kind=http"}),
 }
 
 

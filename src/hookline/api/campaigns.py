@@ -1,33 +1,22 @@
-"""`/v1/campaigns`: one mail to every member of a list, and what came of it."""
+"""`/v1/campaigns`: one mail to every member of a list."""
 
 from __future__ import annotations
 
-from html import unescape
 from typing import Any, Literal
 
 import msgspec
 from litestar import get, patch, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from hookline.actions.email import campaign_values
 from hookline.api.auth import Caller
 from hookline.api.bodies import convert
-from hookline.api.campaign_view import (
-    FLAGS,
-    CampaignShown,
-    DomainStats,
-    LinkStats,
-    Recipient,
-    Stats,
-    recipient,
-    shown,
-)
-from hookline.api.errors import ApiError, bad_parameter, invalid, not_found
+from hookline.api.campaign_view import CampaignShown, shown
+from hookline.api.errors import ApiError, invalid, not_found
 from hookline.api.mail_templates import Preview, PreviewInput, preview
 from hookline.api.paging import After, Limit, Page, page_of, place_of
-from hookline.api.stats import link_figures
 from hookline.mail.compose import FieldError
 from hookline.mail.sender import Letter, Mailer, filled, prepare_campaign
 from hookline.model import (
@@ -43,16 +32,14 @@ from hookline.model import (
     Track,
 )
 from hookline.rules.addresses import normalise, parse_address
-from hookline.rules.ids import is_id, new_id
+from hookline.rules.ids import new_id
 from hookline.rules.merging import merge_patch
 from hookline.rules.pacing import Rate
 from hookline.rules.times import parse_duration, parse_time
 from hookline.services import Services
-from hookline.stats import DEFINITIONS, campaign_figures, rates
 from hookline.storage.throttling import ANY, Throttle
 
 TAGS = ["Campaigns"]
-TOP = 50
 
 
 class TestOutcome(Struct, frozen=True, kw_only=True):
@@ -121,12 +108,16 @@ class Campaigns:
         about = {"campaign": {"id": campaign.id, "name": spec.name}}
         return await preview(self._services, campaign.tenant, prepare_campaign(untracked), asked, about)
 
-    def mailer(self) -> Mailer:
+    async def mailer(self, tenant: str) -> Mailer:
         """ApiError 409, naming the setting, where mail cannot be sent."""
-        mailer, public_url = self._services.mailer, self._services.settings.public_url
-        if mailer is None:
-            raise ApiError(409, "no SMTP server is set: HOOKLINE_SMTP_URL names one (serve --dev brings one)")
-        if not public_url:
+        mailer = self._services.mailer
+        if await mailer.servers.of(tenant) is None:
+            raise ApiError(
+                409,
+                "no SMTP server is set: HOOKLINE_SMTP_URL or a connection of kind smtp names one"
+                " (serve --dev brings one)",
+            )
+        if not self._services.settings.public_url:
             raise ApiError(
                 409,
                 "no public URL is set, so links and pixels would lead nowhere: HOOKLINE_PUBLIC_URL is the"
@@ -137,7 +128,7 @@ class Campaigns:
     async def send(self, campaign: Campaign, at: int | None) -> None:
         """Now, or at that time. ApiError 409 for a campaign that cannot be sent."""
         draft_only(campaign)
-        self.mailer()
+        await self.mailer(campaign.tenant)
         later = at is not None and at > self._services.clock.now()
         in_list = campaign.list or None
         if not later and not await self._storage.contacts.after(campaign.tenant, 0, 1, in_list=in_list):
@@ -155,7 +146,7 @@ class Campaigns:
 
     async def test(self, campaign: Campaign, to: str) -> TestOutcome:
         """One mail now. It has no delivery and no message row, so nothing counts it and no link is tracked."""
-        mailer = self.mailer()
+        mailer = await self.mailer(campaign.tenant)
         try:
             address = normalise(parse_address(to)[1])
         except ValueError as error:
@@ -192,38 +183,6 @@ class Campaigns:
             status=outcome.status,
             detail=outcome.detail,
         )
-
-    async def stats(self, campaign: Campaign) -> Stats:
-        tenant = campaign.tenant
-        values: dict[str, Any] = await campaign_figures(self._storage, tenant, campaign.id)
-        return Stats(
-            recipients=await self._storage.campaigns.recipient_count(tenant, campaign.id),
-            waiting=await self._storage.deliveries.open_count(tenant, campaign.id),
-            links=await self._links(campaign),
-            domains=await self._domains(campaign),
-            definitions=DEFINITIONS,
-            **values,
-        )
-
-    async def _links(self, campaign: Campaign) -> list[LinkStats]:
-        """All links of the templates, and those that others tell of."""
-        found = await self._storage.figures.totals(campaign.tenant, "link", parent=campaign.id, limit=1000)
-        counted = {bucket.name: link_figures(bucket.figures) for bucket in found}
-        # Of a draft nothing was counted, and it may lack its texts.
-        known = () if campaign.state == "draft" else prepare_campaign(campaign.spec).links
-        shown = [
-            LinkStats(link=place, url=unescape(url), **counted.pop(str(place), link_figures({})))
-            for place, url in enumerate(known)
-        ]
-        shown += [LinkStats(link=None, url=url, **figures) for url, figures in counted.items()]
-        return sorted(shown, key=lambda link: -link.clicked_total)[:TOP]
-
-    async def _domains(self, campaign: Campaign) -> list[DomainStats]:
-        figures = self._storage.figures
-        found = await figures.totals(campaign.tenant, "domain", parent=campaign.id, limit=TOP)
-        return [
-            msgspec.convert({"domain": bucket.name, **rates(bucket.figures)}, DomainStats) for bucket in found
-        ]
 
 
 def send_at(text: str | None) -> int | None:
@@ -272,19 +231,8 @@ def draft_only(campaign: Campaign) -> None:
         raise ApiError(409, f"the campaign is no draft any more: it is {campaign.state}{way_out}")
 
 
-def _bits(wanted: dict[str, bool | None]) -> tuple[int, int]:
-    """The flags that a message must have, and those that it must lack."""
-    has = sum(FLAGS[name] for name, value in wanted.items() if value is True)
-    lacks = sum(FLAGS[name] for name, value in wanted.items() if value is False)
-    return has, lacks
-
-
 def routes(services: Services) -> list[HTTPRouteHandler]:
     book = Campaigns(services)
-    return [*_writing(services, book), *_following(services, book)]
-
-
-def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
     campaigns, clock = services.storage.campaigns, services.clock
 
     @post("/v1/campaigns", tags=TAGS, operation_id="createCampaign", summary="Draft a campaign")
@@ -338,63 +286,3 @@ def _writing(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
         return shown(kept)
 
     return [create, index, one, change]
-
-
-def _following(services: Services, book: Campaigns) -> list[HTTPRouteHandler]:
-    @get(
-        "/v1/campaigns/{campaign_id:str}/stats",
-        tags=TAGS,
-        operation_id="getCampaignStats",
-        summary="Read a campaign's figures",
-    )
-    async def stats(key: Caller, campaign_id: FromPath[str]) -> Stats:
-        """Live."""
-        return await book.stats(await book.find(key, campaign_id))
-
-    @get(
-        "/v1/campaigns/{campaign_id:str}/recipients",
-        tags=TAGS,
-        operation_id="listRecipients",
-        summary="List who got it",
-    )
-    async def recipients(
-        *,
-        key: Caller,
-        campaign_id: FromPath[str],
-        limit: Limit = 50,
-        after: After = None,
-        sent: FromQuery[bool | None] = None,
-        pending: FromQuery[bool | None] = None,
-        opened: FromQuery[bool | None] = None,
-        opened_machine: FromQuery[bool | None] = None,
-        clicked: FromQuery[bool | None] = None,
-        bounced: FromQuery[bool | None] = None,
-        bounced_hard: FromQuery[bool | None] = None,
-        blocked: FromQuery[bool | None] = None,
-        complained: FromQuery[bool | None] = None,
-        unsubscribed: FromQuery[bool | None] = None,
-    ) -> Page[Recipient]:
-        """In the order of sending, those to whom all of this did happen (`true`) or did not (`false`)."""
-        if after is not None and not is_id(after, "dlv"):
-            raise bad_parameter("after", "this is no cursor; use the next of a page as it was given")
-        campaign = await book.find(key, campaign_id)
-        wanted = {
-            "sent": sent,
-            "pending": pending,
-            "opened": opened,
-            "opened_machine": opened_machine,
-            "clicked": clicked,
-            "bounced": bounced,
-            "bounced_hard": bounced_hard,
-            "blocked": blocked,
-            "complained": complained,
-            "unsubscribed": unsubscribed,
-        }
-        has, lacks = _bits(wanted)
-        found = await services.storage.campaigns.recipients(
-            key.tenant, campaign.id, limit=limit + 1, after=after or "", has=has, lacks=lacks
-        )
-        following = found[limit - 1].id if len(found) > limit else None
-        return Page([recipient(message) for message in found[:limit]], following)
-
-    return [stats, recipients]

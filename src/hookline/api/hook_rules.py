@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hookline.actions import compile_hook
+from hookline.actions.connected import aimed
 from hookline.actions.email import prepare_action
 from hookline.actions.work import CompiledHook, Invalid
 from hookline.api.errors import invalid
@@ -10,7 +13,7 @@ from hookline.api.hook_keys import check_secret
 from hookline.api.hook_view import HIDDEN
 from hookline.mail.compose import FieldError
 from hookline.mail.sender import filled
-from hookline.model import ContactAction, EmailAction, Hook, SlackAction, SmsAction, WebhookAction
+from hookline.model import Action, ContactAction, EmailAction, Hook, SlackAction, SmsAction, WebhookAction
 from hookline.net.targets import TargetRefused
 from hookline.rules.catalogue import known_types
 from hookline.rules.matching import check_pattern
@@ -26,8 +29,7 @@ async def checked(services: Services, hook: Hook, base: str = "") -> CompiledHoo
         except ValueError as error:
             raise invalid(f"{base}/on/{place}", str(error)) from None
     action = spec.do
-    if isinstance(action, WebhookAction | SlackAction):
-        check_url(services, action.url, f"{base}/do/url")
+    await _check_target(services, hook.tenant, action, base)
     if spec.secret is not None:
         if not isinstance(action, WebhookAction):
             raise invalid(f"{base}/secret", "only webhooks are signed, so only they have a secret")
@@ -40,17 +42,33 @@ async def checked(services: Services, hook: Hook, base: str = "") -> CompiledHoo
         compiled = compile_hook(hook)
     except Invalid as error:
         raise invalid(base + error.pointer, error.detail) from None
-    if isinstance(action, SmsAction):
-        connection = await services.storage.access.connection(hook.tenant, action.connection)
-        if connection is None or connection.kind != "twilio":
-            raise invalid(
-                f"{base}/do/connection", f"there is no connection {action.connection} that sends SMS"
-            )
     if isinstance(action, EmailAction) and action.template is not None:
         await _check_template(services, hook.tenant, action, base)
     if isinstance(action, ContactAction):
         await _check_lists(services, hook.tenant, action, base)
     return compiled
+
+
+CONNECTIONS: Mapping[type[Action], str] = {WebhookAction: "http", SlackAction: "slack", SmsAction: "twilio"}
+
+
+async def _check_target(services: Services, tenant: str, action: Action, base: str) -> None:
+    """ApiError 422 unless the connection is there, and the URL that there is may be reached."""
+    connection = None
+    kind = CONNECTIONS.get(type(action), "")
+    if isinstance(action, WebhookAction | SlackAction | SmsAction) and action.connection is not None:
+        connection = await services.storage.access.connection(tenant, action.connection)
+        if connection is None or connection.kind != kind:
+            detail = f"there is no connection {action.connection} of kind {kind}"
+            raise invalid(f"{base}/do/connection", detail)
+    if isinstance(action, WebhookAction | SlackAction) and action.url is not None:
+        url = action.url
+        if connection is not None and isinstance(action, WebhookAction):
+            try:
+                url = aimed(url, connection)
+            except Invalid as error:
+                raise invalid(base + error.pointer, error.detail) from None
+        check_url(services, url, f"{base}/do/url")
 
 
 def check_url(services: Services, url: str, pointer: str) -> None:

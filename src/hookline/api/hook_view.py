@@ -91,7 +91,7 @@ def _whole(struct: Struct) -> dict[str, Any]:
 
 
 def _masked(action: Action) -> Action:
-    if isinstance(action, SlackAction):
+    if isinstance(action, SlackAction) and action.url is not None:
         return msgspec.structs.replace(action, url=masked(action.url))
     if isinstance(action, WebhookAction):
         # Any header may carry a key, whatever its name says.
@@ -100,12 +100,18 @@ def _masked(action: Action) -> Action:
 
 
 def patched(spec: HookInput, patch: Mapping[str, Any]) -> Any:
-    """A spec with a merge patch, as plain values. What comes back masked, as it was shown, stays as it is."""
-    merged = merge_patch(msgspec.to_builtins(spec), patch)
+    """A spec with a merge patch, as plain values. What comes back masked, as it was shown, stays as it is.
+
+    Another kind is another action: of the old one nothing is left, so that nobody has to know its fields.
+    """
+    before, given = msgspec.to_builtins(spec), patch.get("do")
+    if isinstance(given, Mapping) and given.get("kind", before["do"]["kind"]) != before["do"]["kind"]:
+        before["do"] = {}
+    merged = merge_patch(before, patch)
     do, action = merged.get("do"), spec.do
-    if not isinstance(do, dict):
+    if not isinstance(do, dict) or not before["do"]:
         return merged
-    if isinstance(action, SlackAction) and do.get("url") == masked(action.url):
+    if isinstance(action, SlackAction) and action.url is not None and do.get("url") == masked(action.url):
         do["url"] = action.url
     if isinstance(action, WebhookAction) and isinstance(do.get("headers"), dict):
         for name, value in do["headers"].items():

@@ -59,7 +59,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         the idempotency key came with another mail."""
         spec = await _filled(services, key.tenant, data)
         address = _check(spec)
-        book.mailer()
+        await book.mailer(key.tenant)
         now = services.clock.now()
         contact = await services.storage.contacts.by_email(key.tenant, address)
         delivery = Delivery(

@@ -11,7 +11,8 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
 from hookline.api.auth import Caller
-from hookline.api.connections import HIDDEN, check_credentials
+from hookline.api.connection_kinds import check_credentials
+from hookline.api.connections import HIDDEN
 from hookline.api.errors import invalid, not_found
 from hookline.api.paging import After, Limit, Page, page_of, place_of
 from hookline.api.receiving import SECRET_PARAMETER

@@ -114,8 +114,8 @@ def redirected(services: Services, action: Action, to: str) -> Action:
         if isinstance(
             action, WebhookAction
         ):  # its headers are secrets between the user and the real receiver
-            return msgspec.structs.replace(action, url=to, headers={}, ca=None)
-        return msgspec.structs.replace(action, url=to)
+            return msgspec.structs.replace(action, url=to, headers={}, ca=None, connection=None)
+        return msgspec.structs.replace(action, url=to, connection=None, channel=None)
     if isinstance(action, EmailAction):
         try:
             parse_address(to)

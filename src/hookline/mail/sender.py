@@ -12,6 +12,7 @@ from msgspec import Struct
 from hookline.clock import Clock, Turns
 from hookline.mail import compose
 from hookline.mail.series import Series
+from hookline.mail.servers import Servers
 from hookline.model import (
     AttemptError,
     Campaign,
@@ -23,8 +24,7 @@ from hookline.model import (
     Outcome,
     Template,
 )
-from hookline.net.relays import Relays
-from hookline.net.smtp import SmtpResult
+from hookline.net.smtp import BEFORE_MAIL, SmtpResult
 from hookline.rules import correlation, dkim, mail_tokens, tokens
 from hookline.rules.bounces import classify
 from hookline.rules.templates import TemplateError
@@ -34,7 +34,11 @@ from hookline.storage.recipients import Recipient
 
 SOURCE = "mailer"
 ALWAYS = frozenset({"hard_bounce", "complaint", "manual", "invalid"})
-
+NO_SERVER = Outcome(
+    result="retry",
+    error="smtp_temporary",
+    detail="no SMTP server is set: HOOKLINE_SMTP_URL or a connection of kind smtp names one",
+)
 
 CAMPAIGN_VARIABLES = frozenset({"contact", "campaign", "now"})
 MESSAGE_VARIABLES = frozenset({"contact", "variables", "now"})
@@ -101,7 +105,7 @@ class Mailer:
 
     def __init__(
         self,
-        smtp: Relays,
+        servers: Servers,
         storage: Storage,
         public_url: str,
         token_key: bytes,
@@ -111,7 +115,7 @@ class Mailer:
         clock: Clock,
         wall: Callable[[], float],
     ) -> None:
-        self._smtp = smtp
+        self.servers = servers
         self._storage = storage
         self._base = public_url.rstrip("/")
         self._key = token_key
@@ -153,6 +157,9 @@ class Mailer:
 
     async def send(self, delivery: Delivery, letter: Letter) -> Outcome:
         """Try once. Refusals, bounces and bad templates are outcomes with their events."""
+        relays = await self.servers.of(delivery.tenant)
+        if relays is None:
+            return NO_SERVER
         recipient = letter.recipient or await self._storage.recipients.get(
             delivery.tenant, letter.address, delivery.contact, letter.list
         )
@@ -163,11 +170,13 @@ class Mailer:
             return Outcome(result="permanent", error="suppressed", detail=detail, follow_ups=(event,))
         try:
             await self._turns.mine()
-            sent = await self._smtp.send(lambda relay: self.compose(delivery, letter, relay), letter.address)
+            sent = await relays.send(lambda relay: self.compose(delivery, letter, relay), letter.address)
         except (TemplateError, ValueError) as error:  # or an address that no server could be asked about
             return Outcome(result="permanent", error="template", detail=str(error))
         result = sent.result
         asked = {"from": sent.sender, "to": letter.address, "bytes": sent.size, "server": sent.place + 1}
+        if sent.connection:
+            asked["connection"] = sent.connection
         told = {
             "code": result.code,
             "enhanced": result.enhanced,
@@ -223,7 +232,7 @@ class Mailer:
             )
             return Outcome(result="permanent", error="reset", detail=detail)
         error: AttemptError = "smtp_temporary" if result.temporary else "smtp_permanent"
-        if result.stage in ("connect", "auth"):  # the server's trouble, not this recipient's
+        if result.stage in BEFORE_MAIL:  # the server's trouble, not this recipient's
             return Outcome(result="retry", error="smtp_temporary", status=result.code, detail=result.detail)
         reason, hard = classify(result.code, result.enhanced, result.detail, result.stage)
         facts = {

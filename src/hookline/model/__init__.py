@@ -6,7 +6,15 @@ Times are integer microseconds since the Unix epoch, UTC; durations are integer 
 
 from __future__ import annotations
 
-from hookline.model.access import Connection, ConnectionInput, Key, Source, SourceInput
+from hookline.model.access import (
+    FIRST_PRIORITY,
+    Connection,
+    ConnectionInput,
+    Key,
+    Priority,
+    Source,
+    SourceInput,
+)
 from hookline.model.common import (
     DAY,
     HOUR,
@@ -64,6 +72,7 @@ from hookline.model.mailing import (
 __all__ = [
     "DAY",
     "DEFAULT_SCHEDULE",
+    "FIRST_PRIORITY",
     "HOUR",
     "MINUTE",
     "SECOND",
@@ -98,6 +107,7 @@ __all__ = [
     "MessageInput",
     "Name",
     "Outcome",
+    "Priority",
     "RateInput",
     "Replay",
     "ReplayInput",

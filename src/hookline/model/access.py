@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from hookline.model.common import Name, Strict
 
@@ -21,11 +21,19 @@ class Key(Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
+Priority = Annotated[int, Meta(ge=0, le=65_535)]
+FIRST_PRIORITY = 10
+
+
 class ConnectionInput(Strict, frozen=True, kw_only=True):
+    """``base_url`` is where an SMTP server or an HTTP API is. Of several SMTP servers that of the lowest ``priority``
+    is the first, as with MX records (RFC 5321 5.1); other kinds have none."""
+
     name: Name
-    kind: Literal["twilio"]
-    credentials: dict[str, str]
+    kind: Literal["twilio", "slack", "smtp", "http"]
+    credentials: dict[str, str] = {}
     base_url: str | None = None
+    priority: Priority | None = None
 
 
 class Connection(Struct, frozen=True, kw_only=True):
@@ -38,6 +46,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     base_url: str | None
     credentials: dict[str, str]
     created_at: int
+    priority: int = FIRST_PRIORITY
     seq: int = 0
 
 

@@ -52,10 +52,13 @@ class WebhookAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="we
         default_factory=lambda: ["v1"]
     )
     ca: str | None = None
+    connection: str | None = None
 
 
 class SlackAction(Strict, frozen=True, kw_only=True, tag_field="kind", tag="slack"):
-    url: str
+    url: str | None = None
+    connection: str | None = None
+    channel: str | None = None
     text: str | None = None
     blocks: list[Any] | None = None
 

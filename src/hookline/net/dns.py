@@ -47,6 +47,29 @@ class Dns:
             task.add_done_callback(functools.partial(self._asked, name))
         return await asyncio.shield(task)
 
+    def check(self, host: str, port: int) -> None:
+        """Judges what can be judged of a server without asking for it; raises ``TargetRefused``."""
+        self._targets.check_server(host, port)
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """A TCP connection to the first address that takes one. Raises what ``lookup`` does, and ``OSError``."""
+        loop = asyncio.get_running_loop()
+        trouble: OSError | None = None
+        for address in await self.lookup(host, port):
+            family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+            line = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                line.setblocking(False)
+                await loop.sock_connect(line, (str(address), port))
+            except BaseException as error:
+                line.close()
+                if not isinstance(error, OSError):
+                    raise
+                trouble = trouble or error
+            else:
+                return line
+        raise trouble or OSError(f"{host} has no address")
+
     async def close(self) -> None:
         for task in self._asking.values():
             task.cancel()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from hookline.net.smtp import SmtpClient, SmtpResult, SmtpSettings, parse_smtp_url
+from hookline.net.smtp import BEFORE_MAIL, SmtpClient, SmtpResult, SmtpSettings, parse_smtp_url
 
 REST_SECONDS = 15.0
 LONGEST_REST = 300.0
@@ -23,10 +23,11 @@ Write = Callable[[str], tuple[str, bytes]]
 
 
 class Relay:
-    """A server, the ``provider`` whose relay it is, and how it does."""
+    """A server, the ``provider`` whose relay it is, and how it does; ``connection`` is the tenant's that names it, ""
+    for one of the settings."""
 
-    def __init__(self, client: SmtpClient, provider: str = "") -> None:
-        self.client, self.provider = client, provider
+    def __init__(self, client: SmtpClient, provider: str = "", connection: str = "") -> None:
+        self.client, self.provider, self.connection = client, provider, connection
         self.rests_until = 0.0
         self._rest = REST_SECONDS
 
@@ -45,6 +46,7 @@ class Sent(Struct, frozen=True):
     place: int
     sender: str
     size: int
+    connection: str = ""
 
 
 class Relays:
@@ -62,7 +64,7 @@ class Relays:
             relay = self._relays[place]
             sender, message = write(relay.provider)
             result = await relay.client.send(sender, to, message)
-            found = Sent(result, place, sender, len(message))
+            found = Sent(result, place, sender, len(message), relay.connection)
             if not _is_ill(result):
                 relay.is_well()
                 return found
@@ -87,4 +89,4 @@ def _is_ill(result: SmtpResult) -> bool:
     """Whether this is the server's trouble, and not the message's or the recipient's."""
     if result.ok or result.ambiguous:
         return False
-    return result.stage in ("connect", "auth") or result.code in (None, 421)
+    return result.stage in BEFORE_MAIL or result.code in (None, 421)

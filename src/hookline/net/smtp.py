@@ -22,8 +22,13 @@ import aiosmtplib
 import idna
 from msgspec import Struct
 
-Stage = Literal["connect", "auth", "mail", "rcpt", "data"]
+from hookline.net.dns import Dns
+from hookline.net.targets import TargetRefused
+
+Stage = Literal["connect", "tls", "auth", "mail", "rcpt", "data"]
 Tls = Literal["none", "auto", "starttls", "implicit"]
+# What goes wrong there is the server's trouble, whatever the message.
+BEFORE_MAIL: frozenset[Stage] = frozenset({"connect", "tls", "auth"})
 
 MAX_DETAIL = 500
 QUIT_SECONDS = 2.0
@@ -65,11 +70,11 @@ class SmtpResult(Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-def parse_smtp_url(url: str) -> SmtpSettings:
+def parse_smtp_url(url: str, login: tuple[str, str] | None = None) -> SmtpSettings:
     """Reads ``smtp://user:password@host:port?starttls=auto|always|never`` or ``smtps://…``, and ``provider=…``.
 
-    Ports default to 465 for smtps, 587 with a login, else 25. Raises ``ValueError`` in words that do not
-    repeat the URL, since it may hold a password.
+    ``login`` is what the URL may lack. Ports default to 465 for smtps, 587 with a login, else 25. Raises ``ValueError``
+    in words that do not repeat the URL, since it may hold a password.
     """
     try:
         parts = urlsplit(url.strip())
@@ -84,7 +89,7 @@ def parse_smtp_url(url: str) -> SmtpSettings:
         raise ValueError("each server is an SMTP URL of its own, which must begin with smtp:// or smtps://")
     if parts.path not in ("", "/") or parts.fragment:
         raise ValueError("the SMTP URL ends after the port, but for ?starttls=… and ?provider=…")
-    username, password = _login(parts)
+    username, password = login or _login(parts)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     provider = options.pop("provider", "")
     tls = _tls_mode(parts.scheme, options)
@@ -127,12 +132,19 @@ def _tls_mode(scheme: str, options: dict[str, str]) -> Tls:
 
 class SmtpClient:
     """Hands messages to one server over at most ``connections`` connections; further sends wait for one.
-    ``tls`` replaces the system's certificate authorities."""
+    ``tls`` replaces the system's certificate authorities. ``dns`` says whether the server may be reached, where that
+    is a question: not for one that the operator has set."""
 
     def __init__(
-        self, settings: SmtpSettings, *, connections: int = 4, tls: ssl.SSLContext | None = None
+        self,
+        settings: SmtpSettings,
+        *,
+        connections: int = 4,
+        tls: ssl.SSLContext | None = None,
+        dns: Dns | None = None,
     ) -> None:
         self._settings = settings
+        self._dns = dns
         self._tls = tls
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[aiosmtplib.SMTP] = []
@@ -184,9 +196,18 @@ class SmtpClient:
     async def _connect(self) -> aiosmtplib.SMTP | SmtpResult:
         """A connection that is ready for MAIL (greeted, encrypted as set, logged in), or why there is none."""
         settings = self._settings
+        line = None
+        if self._dns is not None:
+            try:
+                async with asyncio.timeout(settings.timeout):
+                    line = await self._dns.connect(settings.host, settings.port)
+            except (TargetRefused, OSError) as trouble:  # a time-out is an OSError
+                why = str(trouble) or f"no connection to {settings.host} within {settings.timeout:g} s"
+                return SmtpResult(ok=False, stage="connect", temporary=True, detail=_plain(why))
         connection = aiosmtplib.SMTP(
-            hostname=settings.host,
-            port=settings.port,
+            hostname=settings.host,  # the name that the certificate has to have, also where there is a line
+            port=None if line else settings.port,
+            sock=line,
             timeout=settings.timeout,
             use_tls=settings.tls == "implicit",
             start_tls=False,
@@ -199,6 +220,7 @@ class SmtpClient:
             await connection.connect()
             self._hello = connection.local_hostname
             await connection.ehlo()
+            stage = "tls"
             encrypted = await self._encrypt(connection)
             stage = "auth"
             if settings.username is not None:
@@ -210,7 +232,7 @@ class SmtpClient:
                 await connection.login(settings.username, settings.password or "")
             ready = True
         except (aiosmtplib.SMTPException, OSError, ValueError) as trouble:
-            return _trouble(trouble, stage)
+            return _trouble(trouble, "tls" if isinstance(trouble.__cause__, ssl.SSLError) else stage)
         finally:
             if not ready:
                 connection.close()

@@ -84,6 +84,7 @@ REFUSED_PORTS = frozenset(range(80)) | {
     3389, 3659, 4045, 4190, 4222, 5060, 5061, 5432, 5672, 5900, 6000, 6379, 6566, 6665, 6666, 6667,
     6668, 6669, 6679, 6697, 9042, 9092, 9200, 9300, 10080, 10250, 11211, 27017,
 }  # fmt: skip
+MAIL_PORTS = frozenset({25, 465, 587})
 
 _URL = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::(\d{1,5}))?", re.ASCII)
@@ -111,14 +112,28 @@ class Url(Struct, frozen=True):
 
 
 class Targets(Struct, frozen=True):
-    """The rules: everything public, and what the operator allows besides (HOOKLINE_ALLOW_TARGETS)."""
+    """The rules: everything public, and what the operator allows besides (HOOKLINE_ALLOW_TARGETS).
+
+    ``own_ports`` are the protocol's own, open though they are no ports of HTTP.
+    """
 
     allow: tuple[Network, ...] = ()
+    own_ports: frozenset[int] = frozenset()
 
     @classmethod
     def parse(cls, text: str) -> Targets:
         """Reads networks or single addresses separated by commas; ``ValueError`` names the bad one."""
         return cls(tuple(_network(part.strip()) for part in text.split(",") if part.strip()))
+
+    def for_mail(self) -> Targets:
+        """The same for SMTP servers."""
+        return Targets(self.allow, MAIL_PORTS)
+
+    def check_server(self, host: str, port: int) -> None:
+        """Judges a server that is no URL's, without DNS; raises ``TargetRefused``."""
+        name, _ = _split(f"[{host}]" if ":" in host else host)
+        literal = _literal(name)
+        self._judge(Url("http", name if literal is None else str(literal), port, "", literal))
 
     def check_url(self, url: str) -> Url:
         """Judges what can be judged without DNS; raises ``TargetRefused``."""
@@ -150,17 +165,22 @@ class Targets(Struct, frozen=True):
             return None
         if (kind := _kind(real)) is not None:
             return f"this is a {kind} address, and hooks reach public ones only (see HOOKLINE_ALLOW_TARGETS)"
-        return None if port is None else _port_objection(port)
+        return None if port is None else self._port_objection(port)
 
     def _judge(self, url: Url) -> Url:
         if url.literal is not None:
             self.check_address(url.literal, url.port)
         # A refused port may still be right for a name that leads to an allowed address.
-        elif not self.allow and (why := _port_objection(url.port)) is not None:
+        elif not self.allow and (why := self._port_objection(url.port)) is not None:
             _refuse(why)
         elif url.host.rpartition(".")[2] == "localhost" and not self._allows_loopback():
             _refuse("localhost is this machine, and hooks reach public addresses only")
         return url
+
+    def _port_objection(self, port: int) -> str | None:
+        if port not in REFUSED_PORTS - self.own_ports:
+            return None
+        return f"port {port} belongs to another service than {'SMTP' if self.own_ports else 'HTTP'}"
 
     def _allows_loopback(self) -> bool:
         return any(
@@ -239,7 +259,3 @@ def _kind(address: Address) -> str | None:
         return next((what for network, what in _V4 if address in network), None)
     named = next((what for network, what in _V6 if address in network), None)
     return named or (None if address in _GLOBAL_V6 else "reserved")
-
-
-def _port_objection(port: int) -> str | None:
-    return f"port {port} belongs to another service than HTTP" if port in REFUSED_PORTS else None

@@ -18,7 +18,7 @@ from hookline.rules.bounce_words import CLEAR, DEAD_FOR_SURE, KEPT_OUT, LISTS, V
 
 __all__ = ["MAX_TEXT", "Reason", "Stage", "classify"]
 
-Stage = Literal["connect", "auth", "mail", "rcpt", "data", "report"]
+Stage = Literal["connect", "tls", "auth", "mail", "rcpt", "data", "report"]
 """Where the answer came: a step of the SMTP session, or a delivery report (RFC 3464) afterwards."""
 
 MAX_TEXT = 2000

@@ -11,7 +11,7 @@ from hookline.storage.plans import Database, Plan, Row, Sql, Value, one
 from hookline.storage.sealing import Sealer
 
 KEY_COLUMNS = "tenant, id, seq, name, scope, created_at, revoked_at"
-CONNECTION_COLUMNS = "tenant, id, seq, name, kind, base_url, credentials, created_at"
+CONNECTION_COLUMNS = "tenant, id, seq, name, kind, base_url, priority, credentials, created_at"
 SOURCE_COLUMNS = "tenant, id, seq, name, kind, credentials, refused, created_at"
 NEXT_SEQ = "UPDATE clock SET seq = seq + 1 WHERE id = 1 RETURNING seq"
 _encode = msgspec.json.Encoder().encode
@@ -93,11 +93,14 @@ class Access:
         def plan() -> Plan[Connection]:
             seq = new.seq or cast("int", (yield Sql(NEXT_SEQ))[0][0])
             yield Sql(
-                f"INSERT INTO connections ({CONNECTION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name,"
-                " base_url = excluded.base_url, credentials = excluded.credentials",
-                (new.tenant, new.id, seq, new.name, new.kind, new.base_url, sealed, new.created_at),
-            )
+                f"INSERT INTO connections ({CONNECTION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, base_url = excluded.base_url,"
+                " priority = excluded.priority, credentials = excluded.credentials",
+                (
+                    new.tenant, new.id, seq, new.name, new.kind, new.base_url, new.priority, sealed,
+                    new.created_at,
+                ),
+            )  # fmt: skip
             return msgspec.structs.replace(new, seq=seq)
 
         return await self._db.run(plan)
@@ -120,6 +123,19 @@ class Access:
     ) -> list[Connection]:
         def plan() -> Plan[list[Connection]]:
             rows = yield Sql(_page(CONNECTION_COLUMNS, "connections"), (tenant, before or 2**62, limit))
+            return [self._to_connection(row) for row in rows]
+
+        return await self._db.read(plan)
+
+    async def smtp_connections(self, tenant: str) -> list[Connection]:
+        """The tenant's SMTP servers, the one to be asked first in front."""
+
+        def plan() -> Plan[list[Connection]]:
+            rows = yield Sql(
+                f"SELECT {CONNECTION_COLUMNS} FROM connections WHERE tenant = ? AND kind = 'smtp'"
+                " ORDER BY priority, seq",
+                (tenant,),
+            )
             return [self._to_connection(row) for row in rows]
 
         return await self._db.read(plan)

@@ -461,6 +461,7 @@ CREATE TABLE connections (
   name TEXT NOT NULL,
   kind TEXT NOT NULL,
   base_url TEXT,
+  priority BIGINT NOT NULL,
   credentials {blob} NOT NULL,
   created_at BIGINT NOT NULL,
   PRIMARY KEY (tenant, id)
