@@ -63,16 +63,22 @@ class Intake:
         self.born: Born = lambda accepted: None
 
     async def accept(
-        self, tenant: str, drafts: Sequence[EventDraft], write: Callable[[], Plan[None]] | None = None
+        self,
+        tenant: str,
+        drafts: Sequence[EventDraft],
+        write: Callable[[], Plan[None]] | None = None,
+        *,
+        bulk: bool = False,
     ) -> list[Accepted]:
         """Store events all or none, with every delivery they owe, and set the dispatcher to work.
 
-        ``write`` is what the events tell of, committed with them; it may raise ContactMoved.
+        ``write`` is what the events tell of, committed with them; it may raise ContactMoved. What is ``bulk`` lets
+        others go before.
         Raises SourceIdConflict when one came before with another body, StorageUnavailable when the
         database is away; nothing is stored then.
         """
         while True:
-            unit = msgspec.structs.replace(await self.prepare(tenant, drafts), write=write)
+            unit = msgspec.structs.replace(await self.prepare(tenant, drafts), write=write, bulk=bulk)
             try:
                 accepted = await self._storage.accept(unit)
             except BaseException as error:

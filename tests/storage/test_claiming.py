@@ -39,13 +39,13 @@ class Counting:
         self.steps += PART
         return 0
 
-    async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False) -> T:
+    async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False, bulk: bool = False) -> T:
         self.connection.execute("BEGIN")
         answer = _drive(self.connection, plan())
         self.connection.execute("COMMIT")
         return answer
 
-    async def read(self, plan: Callable[[], Plan[T]]) -> T:
+    async def read(self, plan: Callable[[], Plan[T]], *, bulk: bool = False) -> T:
         return _drive(self.connection, plan())
 
     async def listen(self, heard: Callable[[str], None]) -> None: ...

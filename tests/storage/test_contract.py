@@ -30,7 +30,7 @@ from hookline.storage import Storage, open_storage
 from hookline.storage.campaigns import EVERYONE
 from hookline.storage.claiming import Standing, Wanted
 from hookline.storage.contacts import creating
-from hookline.storage.plans import Many, Plan, Row
+from hookline.storage.plans import Many, Plan, Row, Sql
 from hookline.storage.units import (
     Accepted,
     ContactMoved,
@@ -530,3 +530,50 @@ async def test_many_rows_are_as_many_however_alike_they_are(storage: Storage) ->
     for rows in ([], [("a", 1)], [("a", 1)] * 3, [("a", 1), ("b", 1)], [(None, 2), (None, 1), ("c", 2)]):
         found = await storage._db.read(lambda rows=rows: plan(rows))  # type: ignore[misc]
         assert sorted(found, key=str) == sorted(rows, key=str)
+
+
+async def test_what_is_in_bulk_is_done_as_row_by_row(storage: Storage) -> None:
+    columns = "name:t value:t"
+    put = "INSERT INTO meta (name, value) {rows} ON CONFLICT (name) DO "
+    rows = [(f"n{place:03}", str(place)) for place in range(120)]
+
+    def plan(which: str) -> Plan[tuple[list[Row], ...]]:
+        more = [(which + name, value) for name, value in rows]
+        names = [(name,) for name, _ in more]
+        made = yield Many(put + "NOTHING", columns, more[:60])
+        again = yield Many(put + "NOTHING", columns, more)
+        told = yield Many(
+            put + "UPDATE SET value = 'x' WHERE excluded.value = '7' RETURNING value", columns, more
+        )
+        changed = yield Many(
+            "UPDATE meta SET value = v.value FROM {v} WHERE meta.name = v.name AND meta.value <> 'x'",
+            columns,
+            more,
+        )
+        gone = yield Many("DELETE FROM meta WHERE name IN (SELECT v.name FROM {v})", "name:t", names[:51])
+        left = yield Many("SELECT m.value FROM meta m, {v} WHERE m.name = v.name", "name:t", names)
+        return made, again, told, changed, gone, sorted(left)
+
+    one_by_one = await storage._db.run(lambda: plan("a"))
+    assert await storage._db.run(lambda: plan("b"), bulk=True) == one_by_one
+    assert [found[0] for found in one_by_one[:5]] == [(60,), (60,), ("x",), (119,), (51,)]
+    assert len(one_by_one[5]) == 69
+
+
+async def test_what_is_in_bulk_fails_by_itself(storage: Storage) -> None:
+    def plan(name: str) -> Plan[None]:
+        rows = [(f"{name}{place}", "") for place in range(60)]
+        yield Many("INSERT INTO meta (name, value) {rows}", "name:t value:t", rows)
+        if name == "b":
+            raise ContactMoved
+
+    answers = await asyncio.gather(
+        *(storage._db.run(lambda name=name: plan(name), bulk=name != "c") for name in "abc"),  # type: ignore[misc]
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers] == [type(None), ContactMoved, type(None)]
+
+    def count() -> Plan[list[Row]]:
+        return (yield Sql("SELECT COUNT(*) FROM meta WHERE value = ''"))
+
+    assert await storage._db.read(count) == [(120,)]

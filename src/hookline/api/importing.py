@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -14,19 +13,19 @@ from msgspec import UNSET, Struct
 from hookline.api.bodies import decode
 from hookline.api.contacts import ContactInput, checked
 from hookline.api.errors import ApiError
-from hookline.model import Contact, EventDraft, Import, LineFault
+from hookline.api.import_chunk import Chunk, fault_of
+from hookline.model import EventDraft, Import, LineFault
 from hookline.rules.charsets import LONGEST_MARK, Charset, Unreadable
-from hookline.rules.contacts import Wrong, applied, changes, told, told_new
-from hookline.rules.ids import new_id
+from hookline.rules.contacts import Wrong
 from hookline.rules.records import OtherFile, Reader, Record
 from hookline.rules.rows import Column, Row, read_header, read_row
 from hookline.services import Services
-from hookline.storage.imports import MAX_FAULTS, ImportMoved, Known, Upsert, advancing, upserting
+from hookline.storage.imports import MAX_FAULTS, ImportMoved, Upsert, advancing, upserting
 from hookline.storage.plans import Plan
 from hookline.storage.units import ContactMoved
 
-# A commit of so many rows takes SQLite about ten milliseconds, for which nobody else is answered.
-CHUNK = 100
+# Others who write wait for a commit of so many rows: about twenty milliseconds with SQLite.
+CHUNK = 200
 # Lines that are looked at before how far it is read is stored, although few of them are rows.
 MOST_LOOKED_AT = 5000
 BREATH = 50
@@ -40,22 +39,14 @@ class ImportLine(ContactInput, frozen=True, kw_only=True):
 
 
 class Lines(Struct):
-    """A chunk: rows that are well-formed, by line, and what is wrong with the others."""
+    """A chunk: rows that are well-formed, by line, and what is wrong with the others; and where it ends."""
 
     rows: list[tuple[int, Row]] = msgspec.field(default_factory=list)
     faults: list[LineFault] = msgspec.field(default_factory=list)
     looked_at: int = 0
-
-
-class Working(Struct):
-    """A contact while a chunk's rows are worked into it; ``known`` is as it is stored."""
-
-    known: Known
-    contact: Contact
-    join: dict[str, None] = msgspec.field(default_factory=dict)
-    ask: dict[str, None] = msgspec.field(default_factory=dict)
-    leave: dict[str, None] = msgspec.field(default_factory=dict)
-    lift: bool = False
+    position: int = 0
+    line: int = 0
+    digest: bytes = b""
 
 
 class Importer:
@@ -72,6 +63,7 @@ class Importer:
         self._reader = Reader(job.spec.format)
         self._charset = Charset(job.spec.charset)
         self._columns: list[Column | None] | None = None
+        self._committing: asyncio.Task[None] | None = None
 
     async def run(self, pieces: AsyncIterator[bytes]) -> Import:
         """Read the file to its end. What was committed stays, whatever happens then.
@@ -86,11 +78,12 @@ class Importer:
             async for record in self._records(pieces):
                 await self._add(lines, record)
                 if len(lines.rows) >= CHUNK or lines.looked_at >= MOST_LOOKED_AT:
-                    await self._commit(lines, "running")
+                    await self._hand_over(lines, "running")
                     lines = Lines()
             if not self.stored:
                 raise ApiError(422, "the file is empty")
-            await self._commit(lines, "finished")
+            await self._hand_over(lines, "finished")
+            await self._committed()
         except (OtherFile, ImportMoved) as error:
             detail = (
                 "the import is being carried on elsewhere" if isinstance(error, ImportMoved) else str(error)
@@ -100,6 +93,8 @@ class Importer:
 
     async def stop(self) -> None:
         """Note that it ended before its file did."""
+        if self._committing is not None:
+            await asyncio.wait([self._committing])
         if self.stored and self.job.state == "running":
             await self._storage.imports.set_state(self.job, "stopped", self._services.clock.now())
 
@@ -182,7 +177,7 @@ class Importer:
                 return
             lines.rows.append((record.line, await self._with_lists(row)))
         except Wrong as error:
-            lines.faults.append(_fault(record.line, error))
+            lines.faults.append(fault_of(record.line, error))
 
     def _row(self, record: Record) -> Row | None:
         if self._columns is not None:
@@ -231,6 +226,17 @@ class Importer:
 
     # --- rows to contacts
 
+    async def _hand_over(self, lines: Lines, state: str) -> None:
+        """Let a chunk be committed, behind the one before it, while the next is read."""
+        await self._committed()
+        reader = self._reader
+        lines.position, lines.line, lines.digest = reader.position, reader.line, reader.digest
+        self._committing = asyncio.create_task(self._commit(lines, state))
+
+    async def _committed(self) -> None:
+        if self._committing is not None:
+            await asyncio.shield(self._committing)
+
     async def _commit(self, lines: Lines, state: str) -> None:
         """Store a chunk, and that it is read. ContactMoved again and again ends as ApiError 409."""
         emails = list({row.change.fields["email"]: None for _, row in lines.rows})
@@ -238,8 +244,10 @@ class Importer:
             known = await self._storage.imports.known(self.job.tenant, emails) if emails else {}
             now = self._services.clock.now()
             chunk = Chunk(self.job, known, self._asking, now)
-            for line, row in lines.rows:
+            for place, (line, row) in enumerate(lines.rows, 1):
                 chunk.work_in(line, row)
+                if place % BREATH == 0:
+                    await asyncio.sleep(0)
             faults = lines.faults + chunk.faults
             before = self.job
             room = max(0, MAX_FAULTS - before.bad)
@@ -250,22 +258,28 @@ class Importer:
                 state=state,
                 read=before.read + lines.looked_at,
                 bad=before.bad + len(faults),
-                position=self._reader.position,
-                line=self._reader.line,
-                digest=self._reader.digest,
+                position=lines.position,
+                line=lines.line,
+                digest=lines.digest,
                 updated_at=now,
             )
             write = partial(_write, before, after, chunk.upserts(), sorted(faults, key=_line)[:room])
-            drafts = [
-                draft for draft in chunk.drafts() if before.spec.events or draft.type == "contact.pending"
-            ]
+            drafts = [draft async for draft in self._told(chunk)]
             try:
-                await self._services.intake.accept(before.tenant, drafts, write)
+                await self._services.intake.accept(before.tenant, drafts, write, bulk=True)
             except ContactMoved:
                 continue
             self.job = after
             return
         raise ApiError(409, "the contacts are being changed by others at this moment; go on later")
+
+    async def _told(self, chunk: Chunk) -> AsyncIterator[EventDraft]:
+        """What the chunk tells that is to be told."""
+        for place, draft in enumerate(chunk.drafts(), 1):
+            if self.job.spec.events or draft.type == "contact.pending":
+                yield draft
+            if place % BREATH == 0:
+                await asyncio.sleep(0)
 
 
 def _write(before: Import, after: Import, rows: Sequence[Upsert], faults: Sequence[LineFault]) -> Plan[None]:
@@ -275,123 +289,3 @@ def _write(before: Import, after: Import, rows: Sequence[Upsert], faults: Sequen
 
 def _line(fault: LineFault) -> int:
     return fault.line
-
-
-def _fault(line: int, error: Wrong) -> LineFault:
-    return LineFault(line, error.pointer.removeprefix("/")[:200], error.detail[:500].replace("\0", "\ufffd"))
-
-
-class Chunk:
-    """Works rows into contacts as they are stored, in memory: what is to be written, told and counted."""
-
-    def __init__(self, job: Import, known: Mapping[str, Known], asking: Collection[str], now: int) -> None:
-        self._job, self._known, self._asking, self._now = job, known, asking, now
-        self._works: dict[str, Working] = {}
-        self.counts = {"created": 0, "updated": 0, "unchanged": 0, "kept_out": 0}
-        self.faults: list[LineFault] = []
-
-    def work_in(self, line: int, row: Row) -> None:
-        email = row.change.fields["email"]
-        work = self._works.get(email)
-        made = work is None and self._known[email].contact is None
-        if work is None:
-            known = self._known[email]
-            work = Working(known, known.contact or self._new())
-        change, kept_out = row.change, False
-        stays = work.contact.status == "unsubscribed" and not self._job.spec.resubscribe
-        if stays and change.fields.get("status") == "active":
-            change = msgspec.structs.replace(change, fields={**change.fields, "status": "unsubscribed"})
-            kept_out = True
-        try:
-            after = applied(work.contact, change)
-        except Wrong as error:
-            self.faults.append(_fault(line, error))
-            return
-        moved = after != work.contact
-        work.contact = after
-        self._works[email] = work
-        named = row.lists if self._job.spec.list is None else (self._job.spec.list, *row.lists)
-        for name in dict.fromkeys(named):
-            if name not in row.unsubscribed_lists:
-                joined, refused = self._join(work, name)
-                moved, kept_out = moved or joined, kept_out or refused
-        for name in row.unsubscribed_lists:
-            if work.known.lists.get(name) != "unsubscribed" and name not in work.leave:
-                work.leave[name] = None
-                work.join.pop(name, None)
-                work.ask.pop(name, None)
-                moved = True
-        self.counts["created" if made else "updated" if moved else "unchanged"] += 1
-        self.counts["kept_out"] += kept_out
-
-    def _new(self) -> Contact:
-        return Contact(
-            tenant=self._job.tenant, id=new_id("ctc"), email=None, created_at=self._now, updated_at=self._now
-        )
-
-    def _join(self, work: Working, name: str) -> tuple[bool, bool]:
-        """Whether a contact joins a list, and whether it is kept out, because it asked for that."""
-        status = "unsubscribed" if name in work.leave else work.known.lists.get(name)
-        left = status == "unsubscribed" or bool(work.known.refused & {"", name})
-        if left and self._job.spec.resubscribe:
-            work.lift = not work.known.complained
-            left = False
-        if left or (status is None and work.known.complained):
-            return False, True
-        if name in work.join or name in work.ask:
-            return False, False
-        if name in self._asking:
-            if status in ("subscribed", "pending"):
-                return False, False
-            work.ask[name] = None
-        elif status == "subscribed" and not work.lift:
-            return False, False
-        else:
-            work.join[name] = None
-        return True, False
-
-    def upserts(self) -> list[Upsert]:
-        rows: list[Upsert] = []
-        for work in self._works.values():
-            before = work.known.contact
-            changed = work.contact != before
-            if changed or work.join or work.ask or work.leave or work.lift:
-                contact = (
-                    msgspec.structs.replace(work.contact, updated_at=self._now) if changed else work.contact
-                )
-                rows.append(
-                    Upsert(
-                        contact=contact,
-                        new=before is None,
-                        changed=changed,
-                        join=tuple(work.join),
-                        ask=tuple(work.ask),
-                        leave=tuple(work.leave),
-                    )
-                )
-        return rows
-
-    def drafts(self) -> list[EventDraft]:
-        """What the chunk tells, each contact's together."""
-        found: list[EventDraft] = []
-        for work in self._works.values():
-            found += self._told(work)
-        return found
-
-    def _told(self, work: Working) -> list[EventDraft]:
-        before, after, told_of = work.known.contact, work.contact, {"import": self._job.id}
-        events: list[EventDraft] = []
-        if before is None:
-            events.append(told_new(after, told_of))
-        elif after != before:
-            changed: dict[str, Any] = changes(before, after)
-            if changed:
-                events.append(told(after, "contact.updated", {"changed": changed, **told_of}))
-            if after.status == "unsubscribed" != before.status:
-                events.append(told(after, "contact.unsubscribed", told_of))
-        events += [told(after, "contact.subscribed", {"list": name, **told_of}) for name in work.join]
-        events += [told(after, "contact.pending", {"list": name, **told_of}) for name in work.ask]
-        for name in work.leave:
-            if work.known.lists.get(name) == "subscribed":
-                events.append(told(after, "contact.unsubscribed", {"list": name, **told_of}))
-        return events

@@ -167,7 +167,7 @@ def told_new(contact: Contact, more: Mapping[str, Any] | None = None) -> EventDr
     """``contact.created``: everything that the contact has."""
     facts = {
         "phone": contact.phone,
-        "attributes": cel.from_json(contact.attributes),
+        "attributes": msgspec.Raw(contact.attributes),
         "tags": list(contact.tags),
         "status": contact.status,
         **(more or {}),

@@ -72,6 +72,8 @@ class Storage:
         Units that come while a commit is under way share the next one. Raises StaleConfig,
         SourceIdConflict, ContactMoved (nothing of the unit is stored then) or StorageUnavailable.
         """
+        if unit.bulk:
+            return await self._accept_alone(unit)
         return await self._accepting.submit(unit)
 
     async def _accept_group(self, units: Sequence[Unit]) -> Sequence[list[Accepted] | BaseException]:
@@ -92,7 +94,7 @@ class Storage:
         return await asyncio.gather(*(self._accept_alone(unit) for unit in units), return_exceptions=True)
 
     async def _accept_alone(self, unit: Unit) -> list[Accepted]:
-        return (await self._db.run(lambda: accept_plan([unit])))[0]
+        return (await self._db.run(lambda: accept_plan([unit]), bulk=unit.bulk))[0]
 
     async def listen(self, wakes: Mapping[Loop, Callable[[], None]]) -> None:
         """Call a loop's function when another process has stored work for it; until cancelled.

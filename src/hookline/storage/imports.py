@@ -240,7 +240,7 @@ class Imports:
                     found[email].refused.add(listed)
             return found
 
-        return await self._db.read(plan)
+        return await self._db.read(plan, bulk=True)
 
 
 def _to_import(row: Row) -> Import:

@@ -71,15 +71,16 @@ class Database(Protocol):
     skip_locked: str
     now: str
 
-    async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False) -> T:
+    async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False, bulk: bool = False) -> T:
         """Run a writing plan in one transaction; what it raises rolls it back and comes out here.
 
-        What is ``vital`` does not queue behind the rest.
+        What is ``vital`` does not queue behind the rest; what is ``bulk`` writes hundreds of rows, and lets others
+        go before.
         """
         ...
 
-    async def read(self, plan: Callable[[], Plan[T]]) -> T:
-        """Run a plan that only reads, on one snapshot."""
+    async def read(self, plan: Callable[[], Plan[T]], *, bulk: bool = False) -> T:
+        """Run a plan that only reads, on one snapshot; ``bulk`` as above."""
         ...
 
     async def listen(self, heard: Callable[[str], None]) -> None:

@@ -204,10 +204,10 @@ class PostgresDatabase:
                 )
             return self._pools
 
-    async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False) -> T:
+    async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False, bulk: bool = False) -> T:
         return await (self._live(plan) if vital else self._transact(plan, readonly=False))
 
-    async def read(self, plan: Callable[[], Plan[T]]) -> T:
+    async def read(self, plan: Callable[[], Plan[T]], *, bulk: bool = False) -> T:
         return await self._transact(plan, readonly=True)
 
     async def _live(self, plan: Callable[[], Plan[T]]) -> T:

@@ -4,7 +4,9 @@ The writer takes whatever queued up during its last commit as one transaction, e
 savepoint, so that a thousand callers share one fsync and one failing plan undoes only itself. Statements
 run on the event loop, a few microseconds each, and after ``LONG`` others have their turn; only the commit,
 which waits for the disk, has a thread: a writer thread of its own would hand the interpreter's lock back and
-forth at every statement.
+forth at every statement. What is ``bulk`` has many rows: it is a transaction of its own, in that thread, with
+many rows in a statement, during which nobody needs the lock; and it takes turns with the others, who thereby
+wait for one such at most.
 ``synchronous=FULL`` with WAL means that a commit that was answered survives a power cut.
 """
 
@@ -28,8 +30,8 @@ from hookline.storage.plans import Breath, Many, Plan, Row, Sql, Step, StorageUn
 
 T = TypeVar("T")
 MAX_GROUP = 256
-WAL_PAGES = 8192  # about 32 MB of 4 KiB pages, then the writer checkpoints it itself
-CHECK_WAL_EVERY = 64
+MOST_WAL = 32 * 2**20  # bytes; then it is copied into the file, and begins anew
+BLOCK = 50  # rows in one statement of what is in bulk
 LONG = 0.0005
 """Seconds of statements, one after another, after which whoever else waits for the event loop goes on."""
 PIECE = 8  # rows of one statement, before a look at the time
@@ -37,10 +39,10 @@ BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT)
 
 
 class _Job:
-    __slots__ = ("error", "future", "plan", "result")
+    __slots__ = ("bulk", "error", "future", "plan", "result")
 
-    def __init__(self, plan: Callable[[], Plan[Any]], future: asyncio.Future[Any]) -> None:
-        self.plan, self.future = plan, future
+    def __init__(self, plan: Callable[[], Plan[Any]], future: asyncio.Future[Any], bulk: bool) -> None:
+        self.plan, self.future, self.bulk = plan, future, bulk
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -60,12 +62,22 @@ def _one_row(text: str, columns: str) -> str:
     return _COLUMN.sub(lambda match: f"?{places[match[1]]}", text)
 
 
-def _drive(connection: sqlite3.Connection, plan: Plan[T]) -> T:
+@lru_cache(maxsize=256)
+def _block(text: str, columns: str, count: int) -> str:
+    """A statement over a table of many rows, as one over ``count`` of them."""
+    names = [column.partition(":")[0] for column in columns.split()]
+    places = {name: place for place, name in enumerate(names, 1)}
+    values = "VALUES " + ", ".join(["(" + ", ".join("?" * len(names)) + ")"] * count)
+    text = text.replace("{rows}", values).replace("{v}", f"({values}) AS v")
+    return _COLUMN.sub(lambda match: f"v.column{places[match[1]]}", text)
+
+
+def _drive(connection: sqlite3.Connection, plan: Plan[T], *, bulk: bool = False) -> T:
     try:
         step = next(plan)
         while True:
             try:
-                rows = _execute(connection, step)
+                rows = _execute_blocks(connection, step) if bulk else _execute(connection, step)
             except sqlite3.Error as error:
                 step = plan.throw(error)
             else:
@@ -103,6 +115,20 @@ def _together(step: Step, rows: list[Row]) -> list[Row]:
     return rows
 
 
+def _execute_blocks(connection: sqlite3.Connection, step: Step) -> list[Row]:
+    """The same, many rows at once."""
+    if not isinstance(step, Many) or len(step.rows) < BLOCK:
+        return _execute(connection, step)
+    whole = len(step.rows) - len(step.rows) % BLOCK
+    text = _block(step.text, step.columns, BLOCK)
+    found = _execute(connection, step._replace(rows=step.rows[whole:]))
+    for start in range(0, whole, BLOCK):
+        rows = step.rows[start : start + BLOCK]
+        cursor = connection.execute(text, [value for row in rows for value in row])
+        found += cursor.fetchall() if returns_rows(step.text) else [(cursor.rowcount,)]
+    return _together(step, found)
+
+
 class SqliteDatabase:
     """A file of SQLite. ``path`` is made when it is absent, readable by its owner alone."""
 
@@ -113,20 +139,24 @@ class SqliteDatabase:
     def __init__(self, path: Path, readers: int = 4) -> None:
         self._path = path
         path.touch(mode=0o600, exist_ok=True)
-        self._writer = self._connect()
+        self._writer = self._connect(64)
         self._writer.execute("PRAGMA wal_autocheckpoint=0")
         # The loop never waits for another process's lock: it is asked for again a moment later.
         self._writer.execute("PRAGMA busy_timeout=0").fetchall()
-        self._commits = 0
         self._breathed = 0.0
         self._jobs: deque[_Job] = deque()
+        self._bulk: deque[_Job] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="hookline-sqlite-commit")
+        self._checkpointer = ThreadPoolExecutor(1, thread_name_prefix="hookline-sqlite-copy")
+        self._copying = False
+        self._copied = threading.Event()
         self._local = threading.local()
         self._reader_connections: list[sqlite3.Connection] = []
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="hookline-sqlite-read")
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, cache: int = 8) -> sqlite3.Connection:
+        """A connection with so many MiB of pages of its own; what the kernel has is behind that."""
         connection = sqlite3.connect(
             self._path, isolation_level=None, check_same_thread=False, cached_statements=512
         )
@@ -136,22 +166,23 @@ class SqliteDatabase:
             "synchronous=FULL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
-            "cache_size=-65536",
+            f"journal_size_limit={MOST_WAL}",  # to which a WAL that begins anew is cut
+            f"cache_size=-{cache * 1024}",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection
 
-    async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False) -> T:
+    async def run(self, plan: Callable[[], Plan[T]], *, vital: bool = False, bulk: bool = False) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.append(_Job(plan, future))
+        (self._bulk if bulk else self._jobs).append(_Job(plan, future, bulk))
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._write())
         return await future
 
-    async def read(self, plan: Callable[[], Plan[T]]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, plan)
+    async def read(self, plan: Callable[[], Plan[T]], *, bulk: bool = False) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, plan, bulk)
 
-    def _read(self, plan: Callable[[], Plan[T]]) -> T:
+    def _read(self, plan: Callable[[], Plan[T]], bulk: bool) -> T:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         try:
             if connection is None:
@@ -160,7 +191,7 @@ class SqliteDatabase:
                 self._reader_connections.append(connection)
             connection.execute("BEGIN")
             try:
-                return _drive(connection, plan())
+                return _drive(connection, plan(), bulk=bulk)
             finally:
                 connection.execute("ROLLBACK")
         except sqlite3.DatabaseError as error:
@@ -171,26 +202,35 @@ class SqliteDatabase:
         await asyncio.Event().wait()
 
     async def _write(self) -> None:
+        while self._jobs or self._bulk:
+            if self._jobs:
+                await self._transact([self._jobs.popleft() for _ in range(min(MAX_GROUP, len(self._jobs)))])
+            if self._bulk:
+                await self._transact([self._bulk.popleft()])
+
+    async def _transact(self, group: list[_Job]) -> None:
+        """Perform these in one transaction, and answer them."""
         loop = asyncio.get_running_loop()
-        while self._jobs:
-            group = [self._jobs.popleft() for _ in range(min(MAX_GROUP, len(self._jobs)))]
-            try:
-                await self._begin()
-                self._breathed = perf_counter()
-                for job in group:
+        try:
+            await self._begin()
+            self._breathed = perf_counter()
+            for job in group:
+                if job.bulk:
+                    await loop.run_in_executor(self._committer, self._perform_bulk, job)
+                else:
                     await self._perform(job)
-                await loop.run_in_executor(self._committer, self._commit)
-            except sqlite3.Error as error:
-                # The transaction as a whole failed (disk full, locked): nobody's work was stored.
-                with contextlib.suppress(sqlite3.Error):
-                    if self._writer.in_transaction:
-                        self._writer.execute("ROLLBACK")
-                for job in group:
-                    job.error = _translate(error)
-            _answer(group)
-            # Those who were answered ask for more at once: what events come with and what deliveries end with share
-            # a commit, instead of waiting for each other's in turn.
-            await asyncio.sleep(0)
+            await loop.run_in_executor(self._committer, self._commit)
+        except sqlite3.Error as error:
+            # The transaction as a whole failed (disk full, locked): nobody's work was stored.
+            with contextlib.suppress(sqlite3.Error):
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+            for job in group:
+                job.error = _translate(error)
+        _answer(group)
+        # Those who were answered ask for more at once: what events come with and what deliveries end with share
+        # a commit, instead of waiting for each other's in turn.
+        await asyncio.sleep(0)
 
     async def _begin(self) -> None:
         for pause in (*(0.001 * 2**n for n in range(7)), *[0.1] * 98):
@@ -209,6 +249,15 @@ class SqliteDatabase:
         try:
             job.result = await self._drive(job.plan())
         except Exception as error:  # noqa: BLE001 - whatever a plan raises belongs to its caller
+            job.error = _translate(error)
+            self._writer.execute("ROLLBACK TO job")
+        self._writer.execute("RELEASE job")
+
+    def _perform_bulk(self, job: _Job) -> None:
+        self._writer.execute("SAVEPOINT job")
+        try:
+            job.result = _drive(self._writer, job.plan(), bulk=True)
+        except Exception as error:  # noqa: BLE001 - as above
             job.error = _translate(error)
             self._writer.execute("ROLLBACK TO job")
         self._writer.execute("RELEASE job")
@@ -235,23 +284,44 @@ class SqliteDatabase:
 
     def _commit(self) -> None:
         self._writer.execute("COMMIT")
-        self._commits += 1
-        if self._commits % CHECK_WAL_EVERY == 0:
-            self._checkpoint()
+        if self._copied.is_set():
+            self._copied.clear()
+            self._copying = False
+            self._checkpoint(self._writer, "RESTART")
+        elif not self._copying and self._wal_is_long():
+            self._copying = True
+            self._checkpointer.submit(self._copy)
 
-    def _checkpoint(self) -> None:
-        # A passive checkpointer lets the WAL grow without end under load; the writer waits for it instead.
-        with contextlib.suppress(OSError, sqlite3.Error):
-            if os.stat(f"{self._path}-wal").st_size > WAL_PAGES * 4096:  # noqa: PTH116
-                # Readers overlap: without patience for them it would never come to an end.
-                self._writer.execute("PRAGMA busy_timeout=5000").fetchall()
-                self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-                self._writer.execute("PRAGMA busy_timeout=0").fetchall()
+    def _wal_is_long(self) -> bool:
+        try:
+            return os.stat(f"{self._path}-wal").st_size > MOST_WAL  # noqa: PTH116
+        except OSError:
+            return False
+
+    def _copy(self) -> None:
+        """Bring what the WAL holds into the file while others go on writing to it.
+
+        By itself that lets the WAL grow without end under load, for it begins anew only when all of it was copied
+        and nobody reads it: the writer waits for that, and for the little that came meanwhile.
+        """
+        try:
+            with contextlib.suppress(sqlite3.Error), contextlib.closing(self._connect()) as connection:
+                self._checkpoint(connection, "PASSIVE")
+        finally:
+            self._copied.set()
+
+    def _checkpoint(self, connection: sqlite3.Connection, mode: str) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            # Readers overlap: without patience for them it would never come to an end.
+            connection.execute("PRAGMA busy_timeout=5000").fetchall()
+            connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            connection.execute("PRAGMA busy_timeout=0").fetchall()
 
     async def close(self) -> None:
         while self._pump is not None and not self._pump.done():
             await asyncio.wait([self._pump])
         self._committer.shutdown(wait=True)
+        self._checkpointer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
         for connection in [*self._reader_connections, self._writer]:
             connection.close()

@@ -49,13 +49,15 @@ class Prepared(Struct, frozen=True):
 class Unit(Struct, frozen=True):
     """Events that are stored all or none, matched under version ``config`` of the configuration.
 
-    ``write`` is what they tell of, such as a contact's change: it happens in the same commit.
+    ``write`` is what they tell of, such as a contact's change: it happens in the same commit. What is ``bulk`` has
+    a commit of its own, between those of others.
     """
 
     tenant: str
     config: int
     items: tuple[Prepared, ...]
     write: Callable[[], Plan[None]] | None = None
+    bulk: bool = False
 
 
 class Accepted(Struct, frozen=True):

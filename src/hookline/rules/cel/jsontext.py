@@ -43,7 +43,7 @@ def to_json(value: object) -> bytes:
     """The JSON text of a value.
 
     A ``Decimal`` becomes a number, a time RFC 3339 in UTC, a duration its seconds (``"90s"``), bytes base64.
-    Keys become strings. ValueError for what is no value of the language.
+    Keys become strings; ``msgspec.Raw`` stays as it is. ValueError for what is no value of the language.
     """
     try:
         return msgspec.json.encode(_plain(value))
@@ -68,15 +68,19 @@ def time_text(moment: datetime) -> str:
     return format_time(from_datetime(moment))
 
 
+# What JSON has a spelling for as it is; looked up first, because most of all values are texts.
+_SAME = frozenset((str, int, bool, type(None), bytes, msgspec.Raw))
+
+
 def _plain(value: object) -> object:
-    if value is None or isinstance(value, bool | int | str | bytes):
+    if type(value) in _SAME or isinstance(value, int | str | bytes):
         return value
     if isinstance(value, Decimal):
         return msgspec.Raw(decimal_text(value).encode())
     if isinstance(value, list):
         return [_plain(one) for one in value]
     if isinstance(value, dict):
-        return {_key(key): _plain(one) for key, one in value.items()}
+        return {key if type(key) is str else _key(key): _plain(one) for key, one in value.items()}
     if isinstance(value, datetime):
         return time_text(value)
     if isinstance(value, timedelta):
