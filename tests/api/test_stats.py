@@ -65,3 +65,10 @@ async def test_deliveries_are_counted_by_hook(api: Client) -> None:
 async def test_what_was_not_counted_so_is_refused(api: Client, query: str, parameter: str) -> None:
     reply = await api.get(f"/v1/stats?{query}")
     assert (reply.status, [fault["parameter"] for fault in reply.json["errors"]]) == (422, [parameter])
+
+
+async def test_a_word_that_is_none_of_a_parameters_is_told_which_there_are(api: Client) -> None:
+    words = {"by=pigeon": "list, source, type; not 'pigeon'", "resolution=week": "one of day, hour, total"}
+    for query, told in words.items():
+        reply = await api.get(f"/v1/stats?{query}")
+        assert told in reply.json["errors"][0]["detail"], reply.json

@@ -45,7 +45,7 @@ def decode(body: bytes, kind: type[T]) -> T:
         plain = msgspec.json.decode(body)
         value = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise from_validation(error, later(kind)) from None
+        raise from_validation(error, kind, later(kind)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise unreadable(error) from None
     except RecursionError:
@@ -64,7 +64,7 @@ def convert(value: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise from_validation(error, later(kind)) from None
+        raise from_validation(error, kind, later(kind)) from None
 
 
 def unreadable(error: Exception) -> ApiError:

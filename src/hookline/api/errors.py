@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from litestar.exceptions import (
 from litestar.typing import FieldDefinition
 from msgspec import Struct
 
+from hookline.api.choices import choices, said
 from hookline.storage import StorageUnavailable
 
 log = structlog.get_logger("hookline.api")
@@ -29,7 +31,7 @@ RETRY_AFTER = {"retry-after": "1"}
 _PLACE = re.compile(r" - at (?:`key` in )?`(\$[^`]*)`$")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `([^`]*)`")
-_VALUE = re.compile(r"Invalid (?:enum )?value '([^']*)'")
+_VALUE = re.compile(r"Invalid (?:enum )?value ('(.*)'|-?\d+)$", re.S)
 
 
 class Fault(Struct, frozen=True, omit_defaults=True):
@@ -84,35 +86,40 @@ def not_found(what: str, name: str) -> ApiError:
 
 
 def from_validation(
-    error: msgspec.ValidationError, later: frozenset[str] = frozenset(), base: str = ""
+    error: msgspec.ValidationError, kind: Any = Any, later: frozenset[str] = frozenset(), base: str = ""
 ) -> ApiError:
-    """What msgspec says about a body, with its place as a JSON pointer below ``base``.
+    """What msgspec says about a body of type ``kind``, with its place as a JSON pointer below ``base``.
 
     ``later`` are pointers of fields, or ``pointer=value``, that the contract knows and we do not have yet.
     """
     text = str(error)
     place = _PLACE.search(text)
     detail = text[: place.start()] if place else text
-    pointer = base + (_pointer(place[1]) if place else "")
+    steps = _steps(place[1]) if place else []
+    pointer = base + _pointer(steps)
     known = pointer.removeprefix(base)
     field, value = _FIELD.match(detail), _VALUE.match(detail)
     if field:
         pointer += "/" + escape(field[1])
         known += "/" + field[1]
+        steps.append(field[1])
     elif value:
-        known += "=" + value[1]
+        known += "=" + (value[2] or value[1])
     if known in later:
         return invalid(pointer, NOT_YET)
-    return invalid(pointer, _in_words(detail))
+    words = [] if "unknown" in detail else choices(kind, steps)
+    if value and words:
+        return invalid(pointer, said(value[1], words))
+    return invalid(pointer, _in_words(detail) + (f": one of {', '.join(words)}" if words else ""))
 
 
-def _pointer(path: str) -> str:
-    steps: list[str] = []
-    for name, index in _STEP.findall(path):
-        if index == "...":  # a key that msgspec does not tell: its object is the nearest place
-            break
-        steps.append(escape(name or index))
-    return "".join("/" + step for step in steps)
+def _steps(path: str) -> list[str]:
+    return [name or index for name, index in _STEP.findall(path)]
+
+
+def _pointer(steps: Sequence[str]) -> str:
+    """As far as it is known: "..." is a key that msgspec does not tell, and its object is the nearest place."""
+    return "".join("/" + escape(step) for step in takewhile(lambda step: step != "...", steps))
 
 
 def escape(name: str) -> str:
@@ -159,12 +166,18 @@ def _of_parameters(error: ValidationException, arguments: Mapping[str, FieldDefi
     for one in found if isinstance(found, list) else []:
         name = str(one.get("key", ""))
         shown = parameter_name(name, arguments[name]) if name in arguments else name
-        faults.append(Fault(_in_words(str(one.get("message", ""))), parameter=shown))
+        faults.append(Fault(_of_value(str(one.get("message", "")), arguments.get(name)), parameter=shown))
     if not faults:
         return ApiError(422, error.detail)
     if faults[0].parameter == "data":
         return ApiError(400, "the body is missing: send JSON")
     return ApiError(422, "; ".join(f"{fault.parameter}: {fault.detail}" for fault in faults), faults)
+
+
+def _of_value(message: str, argument: FieldDefinition | None) -> str:
+    value = _VALUE.match(message)
+    words = choices(argument.annotation) if value and argument else []
+    return said(value[1], words) if value and words else _in_words(message)
 
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -229,7 +229,7 @@ def _given(body: bytes) -> Given:
     try:
         return _checked(msgspec.convert(value, Given, strict=False))
     except msgspec.ValidationError as error:
-        raise errors.from_validation(error) from None
+        raise errors.from_validation(error, Given) from None
 
 
 def _handle(request: Request[Any, Any, Any], error: Exception) -> Response[Fault]:
