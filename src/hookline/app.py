@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import resource
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +34,7 @@ from hookline.services import Services
 from hookline.settings import Settings, dkim_keys, secret_key
 from hookline.storage import derive, open_storage
 
-# A lane takes 32 at most: hundreds of hooks may hang at once before one takes a connection from another.
+# A lane takes 32 at most: hundreds of hooks may hang at once before each has to do with fewer.
 MOST_CONNECTIONS = 16_000
 
 
@@ -115,7 +116,8 @@ async def build(
     providers = [relay_of(server.host, server.provider) for server in servers]
     signers = [signer(*key) for key in dkim_keys(settings)]
     storage = await open_storage(settings.storage_url, key)
-    http = HttpClient(targets, max_connections=MOST_CONNECTIONS)
+    connections = _most_connections()
+    http = HttpClient(targets, max_connections=connections)
     clients = [SmtpClient(server, connections=MAIL_HANDS) for server in servers]
     relays = [Relay(client, provider) for client, provider in zip(clients, providers, strict=True)]
     token_key = derive(key, "tokens")
@@ -131,7 +133,8 @@ async def build(
     )
     intake = Intake(storage, clock)
     tools = Tools(http=http, mailer=mailer, storage=storage, clock=clock, wall=wall)
-    dispatcher = Dispatcher(storage, intake, tools, chance)
+    places = connections * 15 // 16  # the rest is for who tries a hook out, and for lanes that have none left
+    dispatcher = Dispatcher(storage, intake, tools, chance, places)
     campaigns = CampaignRunner(storage, clock)
     campaigns.accept, campaigns.wake = intake.accept, dispatcher.wake
     dispatcher.settled = campaigns.settled
@@ -150,3 +153,13 @@ async def build(
         token_key=token_key,
     )
     return App(services)
+
+
+def _most_connections() -> int:
+    """How many connections to receivers this process may have at once: most of the files that it may open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        MOST_CONNECTIONS
+        if files == resource.RLIM_INFINITY
+        else max(64, min(MOST_CONNECTIONS, files * 3 // 4))
+    )

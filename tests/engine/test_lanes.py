@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,10 +106,9 @@ def test_places_are_never_lost_or_given_twice(steps: list[str]) -> None:
             else:
                 ready += 1
         elif step == "leave" and running_:
-            if lanes.leave(delivery, 0) is None:
-                running_ -= 1
-            else:
-                ready -= 1
+            following = len(lanes.leave(delivery, 0))
+            running_ += following - 1
+            ready -= following
         lane = lanes["a"]
         assert (lane.reserved, lane.running, len(lane.ready)) == (promised, running_, ready)
         assert running_ <= CONCURRENCY and promised + running_ + ready <= CONCURRENCY + READY
@@ -150,4 +150,52 @@ def test_a_probe_waits_for_nobody_and_one_that_came_to_nothing_is_followed_by_an
         probe = held(name, tries=1)
         assert lanes.enter(probe, None, now) == "begin"
         assert lanes.want(lane, now) is None, "one at a time"
-        assert lanes.leave(probe, now) is None  # without a word of how the receiver is
+        assert lanes.leave(probe, now) == []  # without a word of how the receiver is
+
+
+def of_lane(number: int, place: int) -> Delivery:
+    return msgspec.structs.replace(held(f"dlv_{number}_{place}"), lane=f"hook_{number}")
+
+
+def test_however_many_receivers_hang_there_are_connections_left_for_the_next_and_all_come_to_their_share() -> (
+    None
+):
+    places = 1600
+    lanes = Lanes(places)
+    under_way: dict[int, list[Delivery]] = {}
+    for number in range(100):  # they hang
+        under_way[number] = []
+        for place in range(CONCURRENCY + 50):
+            assert lanes.reserve(f"hook_{number}")
+            delivery = of_lane(number, place)
+            if lanes.enter(delivery, None, 0) == "begin":
+                under_way[number].append(delivery)
+    counts = [len(each) for each in under_way.values()]
+    assert sum(counts) < places and counts[0] == CONCURRENCY and min(counts) >= 1
+    assert (
+        lanes.reserve("well")
+        and lanes.enter(msgspec.structs.replace(held("x"), lane="well"), None, 0) == "begin"
+    )
+    for _ in range(
+        CONCURRENCY
+    ):  # each that is given up makes room: who has much gets less, who has little more
+        for each in under_way.values():
+            gone = each.pop(0)
+            each += [delivery for delivery, _ in lanes.leave(gone, 0)]
+    counts = [len(each) for each in under_way.values()]
+    assert sum(counts) < places and max(counts) - min(counts) <= 2
+
+
+def test_a_lane_grows_again_when_there_is_room() -> None:
+    lanes = Lanes(160)
+    hanging = [of_lane(1, place) for place in range(100)]
+    waiting = [of_lane(2, place) for place in range(50)]
+    begun = [
+        [d for d in each if lanes.reserve(d.lane) and lanes.enter(d, None, 0) == "begin"]
+        for each in (hanging, waiting)
+    ]
+    assert [len(each) for each in begun] == [9, 8]
+    gone = begun[0]
+    while gone:
+        gone += [delivery for delivery, _ in lanes.leave(gone.pop(), 0)]
+    assert len(lanes.leave(begun[1].pop(), 0)) == 2, "one hand goes on, and another begins beside it"

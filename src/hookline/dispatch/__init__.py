@@ -18,7 +18,7 @@ from hookline.dispatch import standing
 from hookline.dispatch.claiming import Claimer
 from hookline.dispatch.heart import DEAD_AFTER, Heart
 from hookline.dispatch.heeding import Heeder
-from hookline.dispatch.lanes import BORN_LEASED, MAIL_HANDS, Lane, Lanes
+from hookline.dispatch.lanes import BORN_LEASED, MAIL_HANDS, PLACES, Lane, Lanes
 from hookline.dispatch.settling import GROUP, Done, Settler
 from hookline.dispatch.standing import Health, Wait
 from hookline.intake import Intake
@@ -46,16 +46,23 @@ class Dispatcher:
     """Works off deliveries. One for each process, under an ``epoch`` that is its name in the database.
 
     ``chance`` gives numbers in [0, 1) for jitter. ``settled`` is called with every delivery that has
-    reached an end, so that a campaign may notice that it is over.
+    reached an end, so that a campaign may notice that it is over. ``places`` are the connections for all lanes.
     """
 
-    def __init__(self, storage: Storage, intake: Intake, tools: Tools, chance: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        intake: Intake,
+        tools: Tools,
+        chance: Callable[[], float],
+        places: int = PLACES,
+    ) -> None:
         self._storage = storage
         self._intake = intake
         self._tools = tools
         self._clock = tools.clock
         self._chance = chance
-        self._lanes = Lanes()
+        self._lanes = Lanes(places)
         self._wake = asyncio.Event()
         # What waits in all lanes is to be looked at, and was at this time.
         self._scan, self._scanned = True, 0
@@ -306,14 +313,17 @@ class Dispatcher:
 
     async def _work(self, delivery: Delivery, event: Event | None) -> None:
         """One hand of a lane: this delivery, and then what is ready behind it."""
-        following: tuple[Delivery, Event | None] | None = (delivery, event)
-        while following is not None:
+        following = [(delivery, event)]
+        while following:
+            (delivery, event), *beside = following
+            for work in beside:
+                self._spawn(*work)
             await self._heart.beating()
-            if following[0].id in self._held:  # and nobody has taken it for a dead one's
-                await self._deliver(*following)
+            if delivery.id in self._held:  # and nobody has taken it for a dead one's
+                await self._deliver(delivery, event)
             if self._stopping:
                 return
-            following = self._lanes.leave(following[0], self._clock.now())
+            following = self._lanes.leave(delivery, self._clock.now())
             if self._lanes.look:
                 self._wake.set()
 

@@ -24,6 +24,13 @@ OVERHEAD = 2048
 FREED = 64  # subjects that may have something new, that are told to a claim
 MOST_FREED = 1000
 
+# What is under way over a connection of the HTTP client, of which there are so many for all lanes together. A lane may
+# take a sixteenth of what is left, beside those that it has, and always one: so however many receivers hang, there
+# is something left for who comes next (dynamic thresholds, as switches share a buffer: Choudhury and Hahne, 1998).
+CONNECTED: frozenset[Kind] = frozenset({"webhook", "slack", "sms"})
+PLACES = 15_000
+SHARES = 16
+
 # What must not happen twice is claimed by a commit of its own just before the act, and never held ready.
 BORN_LEASED: frozenset[Kind] = frozenset({"webhook", "slack", "contact"})
 MAIL_HANDS = 16  # a lane claims no more mails than there are connections to the SMTP server
@@ -111,10 +118,12 @@ class Lane:
 
 
 class Lanes:
-    """All lanes of this process, made when they are first needed and dropped when they are at rest."""
+    """All lanes of this process, made when they are first needed and dropped when they are at rest. ``places`` are
+    the connections that they share."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int = PLACES) -> None:
         self._lanes: dict[str, Lane] = {}
+        self._places = places
         self._bytes = 0
         self.look: set[str] = set()  # lanes to claim from
 
@@ -164,31 +173,28 @@ class Lanes:
         if lane.shut and not self._try_out(lane, delivery, now):
             lane.backlog = True
             return "shut"
-        room = lane.running < lane.limit and (not retry or lane.retrying < lane.share())
+        room = lane.running < self._most(lane) and (not retry or lane.retrying < lane.share())
         if room or lane.shut:  # by a probe hangs whether the lane goes on: it waits for nobody
-            lane.running += 1
-            lane.retrying += retry
+            self._count(lane, delivery, 1)
             return "begin"
         (lane.retries if retry else lane.ready).append((delivery, event))
         self._bytes += _weight(event)
         return "ready"
 
-    def leave(self, delivery: Delivery, now: int) -> Work | None:
-        """A hand is free: what it does next, or ``None``."""
+    def leave(self, delivery: Delivery, now: int) -> list[Work]:
+        """A hand is free: what it does next, if anything, and what another hand may begin beside it."""
         lane = self.of(delivery)
-        lane.running -= 1
-        retry = is_retry(delivery)
-        lane.retrying -= retry
+        self._count(lane, delivery, -1)
         if lane.breaker.probe == delivery.id:  # it came to nothing, and said nothing of the receiver
             lane.breaker = breaker.probing(lane.breaker, "")
             self.look.add(lane.name)
-        following = self._next(lane)
-        if following is not None:
-            lane.running += 1
-            lane.retrying += is_retry(following[0])
+        following: list[Work] = []
+        while len(following) < 2 and (work := self._next(lane)) is not None:
+            self._count(lane, work[0], 1)
+            following.append(work)
         if (lane.backlog or lane.retry_at) and self._hungry(lane, now):
             self.look.add(lane.name)
-        elif following is None:
+        elif not following:
             self._tidy(lane)
         return following
 
@@ -283,7 +289,7 @@ class Lanes:
             return None
         if lane.shut:
             lane.shut = lane.breaker.pause > 0
-        hands = lane.limit - lane.running - lane.reserved
+        hands = self._most(lane) - lane.running - lane.reserved
         firsts, late = lane.backlog or bool(lane.freed) or lane.sweeps > 0, lane.late(now)
         if lane.shut:
             hands = 0 if lane.breaker.probe or lane.reserved else 1
@@ -342,8 +348,20 @@ class Lanes:
         lane.breaker = breaker.probing(lane.breaker, delivery.id)
         return True
 
+    def _most(self, lane: Lane) -> int:
+        """How many of a lane may be under way."""
+        if lane.kind not in CONNECTED:
+            return lane.limit
+        return min(lane.limit, max(1, self._places // SHARES))
+
+    def _count(self, lane: Lane, delivery: Delivery, hands: int) -> None:
+        """So many more hands are at work on deliveries like this one, or fewer."""
+        lane.running += hands
+        lane.retrying += hands * is_retry(delivery)
+        self._places -= hands * (delivery.kind in CONNECTED)
+
     def _next(self, lane: Lane) -> Work | None:
-        if lane.shut:
+        if lane.shut or lane.running >= self._most(lane):
             return None
         queue = lane.ready
         if lane.retries and lane.retrying < lane.share():

@@ -67,7 +67,8 @@ _Key = tuple[tuple[str, str, int], str | None]
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """One request. Times are seconds: ``timeout`` for the answer's head to be complete, from the call on;
+    """One request. Times are seconds: ``timeout`` for the answer's head to be complete, from the moment when there
+    is a place for it;
     ``connect_timeout`` for DNS, TCP and TLS; ``first_byte_timeout`` for silence once the request is sent
     (None: as long as ``timeout`` lasts). Headers are sent as given, beside Host and Content-Length.
     ``ca`` are certificates in PEM form that are trusted instead of the client's own. HEAD is not spoken."""
@@ -112,7 +113,7 @@ class _Aim(Struct, frozen=True):
 
 class HttpClient:
     """Sends requests to allowed targets. ``resolver`` replaces the system's;
-    ``max_connections`` are in use at once, those above wait within their ``connect_timeout``; ``tls`` replaces
+    ``max_connections`` are in use at once, those above wait, which takes nothing of their time; ``tls`` replaces
     the system's certificate authorities."""
 
     def __init__(
@@ -138,16 +139,21 @@ class HttpClient:
     async def send(self, request: Request) -> Response:
         """Sends it once. What the network does is in the answer; only cancellation passes."""
         started = time.monotonic()
-        until = asyncio.get_running_loop().time() + request.timeout
         try:
             aim = self._aim(request.url)
             wire = self._wire(request, aim)
-            connection = self._rested(request, aim) or await self._connect(request, aim)
+            connection = self._rested(request, aim)
+            if connection is None:
+                await self._pool.turn()  # that others have all the places is no fault of the receiver
+                started = time.monotonic()
+                connection = await self._connect(request, aim)
         except (TargetRefused, OSError, ValueError) as trouble:
             failure = _explain(trouble, request)
             return Response(error=failure.error, detail=failure.detail, total_ms=_since(started))
         connect_ms, connection.connect_ms = connection.connect_ms, 0.0
         try:
+            left = request.timeout - (time.monotonic() - started)
+            until = asyncio.get_running_loop().time() + left
             problem = await connection.ask(wire, until, request.first_byte_timeout)
             if problem is not None:
                 return Response(
@@ -182,15 +188,21 @@ class HttpClient:
         return self._pool.take((aim.origin, request.ca), addresses) if addresses else None
 
     async def _connect(self, request: Request, aim: _Aim) -> Connection:
-        """A connection to a checked address, within the time for it."""
+        """A connection to a checked address, within the time for it, where there is a place for one; a place that
+        comes to nothing is passed on."""
         key = (aim.origin, request.ca)
         _, host, port = aim.origin
-        async with asyncio.timeout(min(request.connect_timeout, request.timeout)):
-            try:
-                addresses = aim.addresses or self._dns.known(host, port) or await self._dns.lookup(host, port)
-            except (OSError, ValueError) as trouble:
-                raise _Unresolved(getattr(trouble, "strerror", None) or str(trouble)) from None
-            return await self._pool.open(key, addresses, functools.partial(self._dial, key))
+        try:
+            async with asyncio.timeout(min(request.connect_timeout, request.timeout)):
+                try:
+                    addresses = aim.addresses or self._dns.known(host, port)
+                    addresses = addresses or await self._dns.lookup(host, port)
+                except (OSError, ValueError) as trouble:
+                    raise _Unresolved(getattr(trouble, "strerror", None) or str(trouble)) from None
+                return await self._pool.open(key, addresses, functools.partial(self._dial, key))
+        except BaseException:
+            self._pool.pass_on()
+            raise
 
     async def _dial(self, key: _Key, address: Address, among: set[Connection]) -> Connection:
         """Every connection begins here, so no way around the resolver leads past the rules."""

@@ -40,18 +40,27 @@ class Pool:
         self._free -= 1
         return connection
 
-    async def open(self, key: Hashable, addresses: Sequence[Address], dial: Dial) -> Connection:
-        """A connection to one of the addresses, once there is room for it."""
-        await self._turn()
+    async def turn(self) -> None:
+        """Return with a place for a connection, which ``give_back`` or ``pass_on`` gives up."""
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
         try:
-            if (connection := self._rested(key, addresses)) is not None:
-                return connection
-            if len(self._open) >= self._limit:
-                self._make_room()
-            return await first_to_connect(addresses, lambda address: dial(address, self._open))
-        except BaseException:
-            self._next()
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it came at the same moment
+                self.pass_on()
             raise
+
+    async def open(self, key: Hashable, addresses: Sequence[Address], dial: Dial) -> Connection:
+        """A connection to one of the addresses, for whom there is a place."""
+        if (connection := self._rested(key, addresses)) is not None:
+            return connection
+        if len(self._open) >= self._limit:
+            self._make_room()
+        return await first_to_connect(addresses, lambda address: dial(address, self._open))
 
     def give_back(self, connection: Connection) -> None:
         """Every connection that was handed out comes back here, whatever became of it."""
@@ -65,7 +74,15 @@ class Pool:
                 self._sweeping = loop.call_later(self._keep_alive / 4, self._sweep)
         else:
             connection.abort()
-        self._next()
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        """A place is free: for who has waited longest, if anybody waits."""
+        while self._waiting:
+            if not (turn := self._waiting.popleft()).done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
     async def close(self) -> None:
         """Close every connection, those in use included."""
@@ -77,26 +94,6 @@ class Pool:
             connection.abort()
         if gone:
             await asyncio.wait(gone)
-
-    async def _turn(self) -> None:
-        if self._free:
-            self._free -= 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():  # it came at the same moment
-                self._next()
-            raise
-
-    def _next(self) -> None:
-        while self._waiting:
-            if not (turn := self._waiting.popleft()).done():
-                turn.set_result(None)
-                return
-        self._free += 1
 
     def _rested(self, key: Hashable, addresses: Container[Address]) -> Connection | None:
         resting = self._resting.get(key)
