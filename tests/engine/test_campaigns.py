@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -211,6 +212,23 @@ async def test_a_rate_holds_for_all_mails_of_a_campaign_on_all_processes(
             await second.work()
             assert len(mailserver.mails) == expected
         assert await state(second) == "sent"
+
+
+async def test_the_rate_of_a_domain_counts_what_is_tried_again(post: Engine, mailserver: MailServer) -> None:
+    names = [f"r{place}@slow.example" for place in range(9)]
+    mailserver.refuse = {name: ["450 4.2.1 Later", "250 OK"] for name in names}
+    await throttled(post, names, Throttle(domains={"slow.example": Rate(1, SECOND)}))
+    for wait in [SECOND] * 8 + [HOUR] + [SECOND // 4] * 36:
+        post.clock.advance(wait)
+        await post.work()
+    assert len(mailserver.mails) == 9 and await state(post) == "sent"
+    tried = sorted([
+        attempt.started_at for done in await post.deliveries() for attempt in await post.attempts(done)
+    ])  # fmt: skip
+    gaps = [after - before for before, after in pairwise(tried)]
+    assert len(tried) == 18 and gaps == [SECOND] * 8 + [HOUR] + [SECOND] * 8, (
+        "none is early, and no place is lost"
+    )
 
 
 async def test_the_rate_of_a_domain_keeps_no_other_back_and_a_pause_gives_none_of_it_back(

@@ -24,7 +24,7 @@ from hookline.storage.hooks import Pause, paused
 from hookline.storage.ordering import ordered_picks
 from hookline.storage.plans import Many, Plan, Row, Sql, one
 from hookline.storage.rows import COLUMNS, to_delivery
-from hookline.storage.throttling import LOOK, Throttle, admit, missed
+from hookline.storage.throttling import LOOK, Throttle, admit, ready
 from hookline.storage.units import StaleConfig
 
 TURNS = 4
@@ -262,8 +262,9 @@ def _pick(lane: _Lane, now: int, skip_locked: str) -> Plan[None]:
         return
     retries = yield from _due(lane, "waiting", min(wanted.retries, lane.room), now, skip_locked)
     if lane.throttle.domains:
-        late = [d for d in retries if missed(d, now)]
-        retries = [d for d in retries if not missed(d, now)]
+        placed = yield from ready(retries, now)
+        late = [d for d in retries if d.id not in placed]
+        retries = [d for d in retries if d.id in placed]
         queued = yield from _due(lane, "queued", LOOK, 2**62, skip_locked)
         firsts, lane.deferred = yield from admit(late + queued, lane.room - len(retries), lane.throttle, now)
         lane.picks = retries + firsts

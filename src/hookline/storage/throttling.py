@@ -35,9 +35,15 @@ class Throttle(msgspec.Struct, frozen=True):
         return (domain, rate) if rate else None
 
 
-def missed(delivery: Delivery, now: int) -> bool:
-    """Whether a mail waits for a place that it has missed."""
-    return delivery.attempts == 0 and delivery.next_at is not None and delivery.next_at < now - MISSED
+def ready(waiting: Sequence[Delivery], now: int) -> Plan[set[str]]:
+    """The ids of those that have a place in time and have not missed it; the others need one, retries included."""
+    rows = yield Many(
+        "SELECT d.id FROM deliveries d, {v} WHERE d.tenant = v.tenant AND d.id = v.id"
+        " AND d.place = d.next_at AND d.place >= v.late",
+        "tenant:t id:t late:i",
+        [(delivery.tenant, delivery.id, now - MISSED) for delivery in waiting],
+    )
+    return {cast("str", row[0]) for row in rows}
 
 
 def admit(
@@ -85,7 +91,7 @@ def admit(
         )
     if deferred:
         yield Many(
-            "UPDATE deliveries SET state = 'waiting', next_at = v.place, updated_at = v.at FROM {v}"
+            "UPDATE deliveries SET state = 'waiting', next_at = v.place, place = v.place, updated_at = v.at FROM {v}"
             " WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id",
             "tenant:t id:t place:i at:i",
             deferred,

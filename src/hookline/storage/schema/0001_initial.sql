@@ -128,6 +128,8 @@ CREATE TABLE deliveries (
   -- of a batch: how many events it has, and how many bytes these; 0 for what is none
   size BIGINT NOT NULL,
   weight BIGINT NOT NULL,
+  -- the time that its domain's throttle has given it: while next_at is the same, it waits for that
+  place BIGINT,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL,
   PRIMARY KEY (tenant, id),
