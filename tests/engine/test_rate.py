@@ -124,6 +124,22 @@ async def test_what_was_held_ready_goes_back_when_a_rate_is_set(engine: Engine) 
         assert [d.state for d in await engine.deliveries()].count("queued") == 17
 
 
+@on_postgres
+async def test_what_others_hold_ready_goes_back_too_when_a_rate_is_set(database_url: str) -> None:
+    async with gated() as gate, running(database_url) as first, running(database_url) as second:
+        hook = await first.hook(webhook(gate.url))
+        for _ in range(50):
+            await second.publish("order.paid")
+        await gate.have(32)
+        await changed(first, hook, rate=RateInput(count=1, per="1h"))
+        for engine in (second, first):
+            await engine.dispatcher.claim()
+        gate.open()
+        await asyncio.gather(first.run(), second.run())
+        assert len(gate.came) == 33
+        assert [d.state for d in await first.deliveries()].count("queued") == 17
+
+
 async def test_mail_and_texts_keep_a_rate_too(post: Engine, mailserver: Any) -> None:
     mail = {
         "kind": "email",

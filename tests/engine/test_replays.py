@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from hookline.dispatch.replays import Replayer
-from hookline.model import MINUTE, SECOND, Delivery, Hook, Replay, ReplayInput
+from hookline.model import MINUTE, SECOND, Delivery, EventDraft, Hook, Replay, ReplayInput
 from hookline.rules.ids import new_id
 from support.engine import SECRET, Engine, running
 from support.receiver import Receiver
@@ -189,6 +189,34 @@ async def test_what_a_stopped_replay_has_made_and_not_begun_is_cancelled(
     stored = await engine.storage.replays.get("default", started.id)
     assert stored is not None and stored.state == "stopped"
     assert not await engine.storage.replays.stop(started, engine.clock.now())
+
+
+async def test_a_replay_whose_hook_is_deleted_in_the_middle_is_stopped_and_makes_no_more(
+    engine: Engine, receiver: Receiver
+) -> None:
+    hook = await engine.hook(webhook(receiver.url, enabled=False))
+    await engine.intake.accept("default", [EventDraft(type="order.paid", source="shop", data=b"{}")] * 1100)
+    hook = await switched(engine, hook, on=True)
+    work = replayer(engine)
+    started = await work.start(replay(engine, hook, states=["disabled"]))
+    compiled = await engine.intake.hook("default", hook.id)
+    half = await work.step(started, compiled)  # type: ignore[arg-type]
+    await engine.storage.hooks.delete("default", hook.id, engine.clock.now())
+    ended = await work.step(half, compiled)  # type: ignore[arg-type]
+    assert (ended.state, ended.done) == ("stopped", half.done) and 0 < half.done < started.total == 1100
+    assert await engine.storage.replays.get("default", started.id) == ended
+    assert {d.state for d in await engine.deliveries()} == {"cancelled"}
+
+
+async def test_what_was_missed_is_counted_no_further_than_is_asked_for(engine: Engine) -> None:
+    hook = await engine.hook(webhook("http://127.0.0.1:1/", enabled=False))
+    for _ in range(3):
+        await engine.publish("order.paid")
+    count = engine.storage.replays.count_missed
+    wish = replay(engine, hook, states=["disabled"])
+    assert await count(wish, hook.seq, 100) == (3, True)
+    assert await count(wish, hook.seq + 2, 100) == (1, True)
+    assert await count(wish, 0, 0) == (0, False)
 
 
 async def test_what_a_replay_brought_is_missed_no_more(engine: Engine, receiver: Receiver) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from hookline.model import Delivery
-from hookline.rules.pacing import Pace
+from hookline.rules.pacing import Pace, Rate
 from hookline.storage.accepting import DELIVERY_COLUMNS, INSERT_DELIVERIES, delivery_row
 from hookline.storage.claiming import Claimed, Wanted
 from hookline.storage.deliveries import Deliveries
@@ -129,6 +130,21 @@ async def test_what_was_freed_is_found_at_once_among_very_many_subjects(database
     claimed, steps = await claim(database, Wanted(tenant="t", lane="hook_a", firsts=9, most=9, pace=ORDERED))
     assert not claimed.work and claimed.taken[0].cursor == "s001000", "a thousand at a time"
     assert steps < 200 * PART
+
+
+async def test_a_look_through_the_subjects_stands_where_it_was_while_others_have_spent_the_rate(
+    database: Counting,
+) -> None:
+    await fill(database, [one(n, key=f"s{n:06}") for n in range(1, 10)])
+    await ready_for_order(database)
+    pace = Pace(rate=Rate(2, 1000), ordered=True)
+    wanted = Wanted(tenant="t", lane="hook_a", firsts=9, most=9, pace=pace)
+    claimed, _ = await claim(database, wanted)
+    (taken,) = claimed.taken
+    assert (taken.looked, taken.cursor, taken.firsts, taken.held_up) == (True, "s000002", 2, "rate")
+    claimed, _ = await claim(database, replace(wanted, cursor="s000005", freed=("s000003",)))
+    (taken,) = claimed.taken
+    assert (taken.looked, taken.cursor, taken.held_up) == (False, "s000005", "rate")
 
 
 async def test_retries_that_are_due_are_found_among_very_many_that_are_not(database: Counting) -> None:

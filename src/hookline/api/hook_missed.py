@@ -11,16 +11,19 @@ from hookline.services import Services
 
 STATES: tuple[ReplayState, ...] = ("held", "disabled")
 SKEW = MINUTE  # that the clocks of several processes may be apart
+LOOKED_AT = 100_000  # events and deliveries that have come since, before an answer is given
 
 
 class Missed(Struct, frozen=True, kw_only=True):
-    """Deliveries that were ``held``, and events that came while it was ``disabled``.
+    """Deliveries that were ``held``, and events that came while it was ``disabled``; ``more`` says that very much has
+    happened since, and not all of it was looked at.
 
     ``replay`` is what to send to ``POST /v1/replays`` to have all of them delivered; absent where there is none.
     """
 
     held: int
     disabled: int
+    more: bool | UnsetType = UNSET
     replay: ReplayInput | UnsetType = UNSET
 
 
@@ -37,16 +40,22 @@ async def missed(services: Services, hook: Hook) -> Missed:
     off = told[0].accepted_at if told else hook.created_at
     oldest = await storage.deliveries.oldest_held(hook.tenant, hook.id)
     since = min(off - SKEW, off if oldest is None else oldest)
-    counted = {}
-    for state in STATES:
-        spec = ReplayInput(hook=hook.id, states=[state], since=format_time(since))
-        wish = Replay(
+
+    def wish(*states: ReplayState) -> ReplayInput:
+        return ReplayInput(hook=hook.id, states=[*states], since=format_time(since))
+
+    def replay(spec: ReplayInput) -> Replay:
+        return Replay(
             tenant=hook.tenant, id="", spec=spec, state="running", created_at=hook.updated_at, since=since
         )
-        counted[state] = await storage.replays.count(wish)
-    whole = ReplayInput(hook=hook.id, states=[*STATES], since=format_time(since))
+
+    held = await storage.replays.count(replay(wish("held")))
+    # What it missed came after it was switched off, and the sequence tells what came after what.
+    place = told[0].seq if told else hook.seq
+    disabled, all_of_it = await storage.replays.count_missed(replay(wish("disabled")), place, LOOKED_AT)
     return Missed(
-        held=counted["held"],
-        disabled=counted["disabled"],
-        replay=whole if any(counted.values()) else UNSET,
+        held=held,
+        disabled=disabled,
+        more=UNSET if all_of_it else True,
+        replay=wish(*STATES) if held or disabled or not all_of_it else UNSET,
     )

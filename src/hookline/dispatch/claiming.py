@@ -137,9 +137,8 @@ class Claimer:
                 self._lanes.give_back(name, count)
 
     def _untold(self, asked: Wanted) -> None:
-        """Subjects that were freed are not told a second time: look through all instead."""
-        if asked.freed:
-            self._lanes[asked.lane].sweeps = 2
+        """Subjects that were freed, and not looked at: they are told the next time."""
+        self._lanes[asked.lane].freed |= dict.fromkeys(asked.freed)
 
     def _learn(self, asked: Wanted, taken: Taken, *, cut: bool, now: int) -> None:
         """What a claim says of a lane: whether it has more, and when that may be taken."""
@@ -148,6 +147,8 @@ class Claimer:
         lane.held_up, lane.again_since, lane.again_at = taken.held_up, now, taken.again_at or 0
         if asked.retries or taken.deferred:
             lane.retry_at = taken.retry_at
+        if not taken.looked:
+            self._untold(asked)
         if taken.unkeyed is not None:
             lane.again_at = now + LOOKING
             self.give_keys(lane, taken.unkeyed)
@@ -155,7 +156,7 @@ class Claimer:
             lane.again_at = now + BUSY
         elif taken.held_up == "concurrency" and not lane.running:
             lane.again_at = now + OTHERS
-        elif asked.pace is not None and asked.pace.ordered:
+        elif asked.pace is not None and asked.pace.ordered and taken.looked:
             self._looked_through(lane, asked, taken, full=full, now=now)
         if not (cut or taken.held_up or taken.unkeyed is not None) and asked.firsts:
             lane.backlog = full or taken.firsts >= asked.firsts
@@ -174,7 +175,7 @@ class Claimer:
         if full:
             return
         if taken.cursor:
-            lane.again_at = now + LOOKING
+            lane.again_at = max(lane.again_at, now + LOOKING)
         elif lane.sweeps:
             lane.sweeps -= 1
             if lane.sweeps:

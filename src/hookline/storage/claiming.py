@@ -89,7 +89,8 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     more may be taken, ``held_up`` by what until then: the rate, what is under way, or another process that
     is claiming. ``cursor`` is where the next sweep goes on, "" at the end of one. ``unkeyed`` is the state of a
     lane in order whose deliveries have to be given their keys first. ``deferred`` says that others were put off by a
-    throttle, and that there may be more behind them.
+    throttle, and that there may be more behind them. ``looked`` is false where there was no room, so that the lane was
+    not even looked into.
     """
 
     lane: str
@@ -101,6 +102,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str = ""
     unkeyed: int | None = None
     deferred: bool = False
+    looked: bool = True
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -140,6 +142,7 @@ class _Lane(msgspec.Struct):
     room: int
     throttle: Throttle = NOTHING
     deferred: bool = False
+    looked: bool = False
     spent: Spent = ()
     held_up: Literal["rate", "concurrency", "busy"] | None = None
     unkeyed: int | None = None
@@ -163,11 +166,13 @@ def claim_plan(
     for each in wanted:
         throttle = held_back.get(each.lane, NOTHING)
         pace = each.pace if throttle is None or throttle is NOTHING else Pace(throttle.rate)
-        lane = _Lane(replace(each, pace=pace), each.most if throttle is not None else 0, throttle or NOTHING)
+        room = each.most if throttle is not None else 0
+        lane = _Lane(replace(each, pace=pace), room, throttle or NOTHING, cursor=each.cursor)
         lanes.append(lane)
         if pace is not None:
             yield from _enter(lane, pace, now, skip_locked)
         if lane.room > 0 and lane.unkeyed is None:
+            lane.looked = True
             yield from _pick(lane, now, skip_locked)
     events: dict[tuple[str, str], Event] = {}
     kept = yield from _weigh([pick for lane in lanes for pick in lane.picks], events, budget)
@@ -350,4 +355,5 @@ def _leave(lane: _Lane, now: int) -> Plan[Taken]:
         cursor=lane.cursor,
         unkeyed=lane.unkeyed,
         deferred=lane.deferred,
+        looked=lane.looked,
     )

@@ -19,7 +19,9 @@ from hookline.storage.rows import to_delivery
 COLUMNS = "tenant, id, seq, spec, state, cursor, until_seq, total, done, created_at, finished_at"
 FIELDS = COLUMNS.split(", ")
 CHUNK = 1000  # how many old deliveries, and how many events, are looked at in one commit
-LAST = 2**62
+SPAN = (
+    50_000  # places of the sequence, at the most: among very many events few may be of the time that is meant
+)
 Renew = Callable[[Event, Delivery | None], Delivery]
 # All of an event but what its publisher sent: a delivery finds that when it is claimed.
 SLIM = "tenant, id, seq, type, source, subject, time, accepted_at, depth, verdicts"
@@ -58,19 +60,22 @@ class Replays:
 
         def plan() -> Plan[int]:
             total = yield from _count_old(replay)
-            cursor = 0
-            while "disabled" in replay.spec.states and cursor < LAST:
-                events, cursor = yield from _missed(replay, cursor, LAST)
-                total += len(events)
+            if "disabled" in replay.spec.states:
+                total += (yield from _count_missed(replay, 0))[0]
             return total
 
         return await self._db.read(plan)
+
+    async def count_missed(self, replay: Replay, after: int, most: int) -> tuple[int, bool]:
+        """How many events its hook missed, being disabled, of those behind this place of the sequence; and whether
+        there are no more. No more than ``most`` places are looked at, or little more."""
+        return await self._db.read(lambda: _count_missed(replay, after, most))
 
     async def step(self, replay: Replay, renew: Renew, now: int) -> Replay:
         """Make the next deliveries and move the cursor, in one commit; the replay as it then is.
 
         ``renew`` is handed events without their ``data``. A replay that was stopped, or that another process
-        has moved on, stays as it is stored.
+        has moved on, stays as it is stored; one whose hook was deleted meanwhile is stopped.
         """
 
         def plan() -> Plan[Replay]:
@@ -84,6 +89,13 @@ class Replays:
                 row = one((yield Sql(_select(), (replay.tenant, replay.id))))
                 return _to_replay(row) if row else replay
             stored = _to_replay(ours[0])
+            if not (
+                yield Sql(
+                    "SELECT 1 FROM hooks WHERE tenant = ? AND id = ?", (stored.tenant, stored.spec.hook)
+                )
+            ):
+                yield from _stop(stored, now)
+                return msgspec.structs.replace(stored, state="stopped", finished_at=now)
             found, cursor = yield from _next(stored)
             owed = yield from _release(found, now)
             if owed:
@@ -116,11 +128,7 @@ class Replays:
 
         def plan() -> Plan[bool]:
             yield TAKE_CLOCK
-            rows = yield Sql(
-                "UPDATE replays SET state = 'stopped', finished_at = COALESCE(finished_at, ?)"
-                " WHERE tenant = ? AND id = ? AND state = 'running' RETURNING id",
-                (now, replay.tenant, replay.id),
-            )
+            rows = yield from _stop(replay, now)
             waiting = yield Sql(
                 "UPDATE deliveries SET state = 'cancelled', error = 'cancelled', next_at = NULL, updated_at = ?"
                 " WHERE tenant = ? AND replay = ? AND hook = ? AND next_at IS NOT NULL AND attempts = 0 RETURNING id",
@@ -162,6 +170,16 @@ class Replays:
             return [_to_replay(row) for row in rows]
 
         return await self._db.read(plan)
+
+
+def _stop(replay: Replay, now: int) -> Plan[list[Row]]:
+    return (
+        yield Sql(
+            "UPDATE replays SET state = 'stopped', finished_at = COALESCE(finished_at, ?)"
+            " WHERE tenant = ? AND id = ? AND state = 'running' RETURNING id",
+            (now, replay.tenant, replay.id),
+        )
+    )
 
 
 def _select() -> str:
@@ -216,6 +234,18 @@ def _count_old(replay: Replay) -> Plan[int]:
     return sum(count for event_type, count in counts if _wanted(replay, event_type))
 
 
+def _count_missed(replay: Replay, after: int, most: int | None = None) -> Plan[tuple[int, bool]]:
+    rows = yield Sql("SELECT seq FROM clock WHERE id = 1")
+    last = cast("int", rows[0][0])
+    total, cursor = 0, after
+    while cursor < last:
+        if most is not None and cursor >= after + most:
+            return total, False
+        events, cursor = yield from _missed(replay, cursor, last)
+        total += len(events)
+    return total, True
+
+
 def _next_old(replay: Replay) -> Plan[tuple[list[tuple[Event, Delivery]], int]]:
     """Old deliveries that are meant, with their events, among the hook's next; and where these end."""
     span = (replay.tenant, replay.spec.hook, replay.cursor, replay.until_seq)
@@ -253,6 +283,7 @@ def _missed(replay: Replay, cursor: int, until: int) -> Plan[tuple[list[Event], 
     One that the hook has a delivery of, by an earlier replay, is missed no more.
     """
     time, args = _within(replay, "accepted_at")
+    until = min(until, cursor + SPAN)
     rows = yield Sql(
         f"SELECT {SLIM} FROM events WHERE tenant = ? AND seq > ? AND seq <= ?{time} ORDER BY seq LIMIT ?",
         (replay.tenant, cursor, until, *args, CHUNK),
