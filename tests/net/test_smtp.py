@@ -16,10 +16,12 @@ from hookline.net.smtp import MAX_DETAIL, SmtpClient, SmtpResult, SmtpSettings, 
 
 MESSAGE = b"Subject: hi\r\n\r\nhello\r\n"
 EHLO = b"250-mx.example\r\n250-SIZE 1000000\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n"
+PIPELINING = EHLO.replace(b"8BITMIME", b"PIPELINING")
 HANG_UP = b"hang up"
 SILENCE = b"silence"
 
 Script = dict[str, bytes]
+in_both_ways = pytest.mark.parametrize("offer", [EHLO, PIPELINING], ids=["in turn", "pipelined"])
 
 
 class Scripted:
@@ -73,7 +75,10 @@ class Scripted:
                 await self.may_hang_up.wait()
                 return
             if verb == "DATA" and reply.startswith(b"354"):
-                self.messages.append(await reader.readuntil(b"\r\n.\r\n"))
+                content = b""
+                while content != b".\r\n" and not content.endswith(b"\r\n.\r\n"):
+                    content += await reader.readuntil(b"\r\n")
+                self.messages.append(content)
                 verb = "."
                 continue
             line = (await reader.readuntil(b"\r\n")).decode().rstrip()
@@ -119,8 +124,10 @@ async def send_once(script: Script, *, recipient: str = "ada@example.com", **mor
 # --- the plain way -------------------------------------------------------------------------------
 
 
-async def test_a_message_is_handed_over() -> None:
-    async with listening(Scripted({".": b"250 2.0.0 queued as 17\r\n"})) as server, client(server) as smtp:
+@in_both_ways
+async def test_a_message_is_handed_over(offer: bytes) -> None:
+    script = {"EHLO": offer, ".": b"250 2.0.0 queued as 17\r\n"}
+    async with listening(Scripted(script)) as server, client(server) as smtp:
         result = await smtp.send("bounce+x@example.com", "ada@example.com", MESSAGE)
     assert result == SmtpResult(ok=True, stage="data", code=250, enhanced="2.0.0", detail="queued as 17")
     assert server.messages == [MESSAGE + b".\r\n"]
@@ -155,8 +162,9 @@ async def test_dots_are_doubled_and_breaks_made_plain(message: bytes, on_the_wir
     assert server.messages == [on_the_wire]
 
 
-async def test_connections_are_kept_and_used_again() -> None:
-    async with listening(Scripted()) as server, client(server) as smtp:
+@in_both_ways
+async def test_connections_are_kept_and_used_again(offer: bytes) -> None:
+    async with listening(Scripted({"EHLO": offer})) as server, client(server) as smtp:
         for _ in range(5):
             assert (await smtp.send("a@example.com", "b@example.com", MESSAGE)).ok
     assert (server.connections, len(server.messages)) == (1, 5)
@@ -187,6 +195,82 @@ async def test_a_connection_that_will_not_be_reset_is_not_used_again() -> None:
     async with listening(Scripted(script, {})) as server, client(server) as smtp:
         assert (await smtp.send("a@example.com", "nobody@example.com", MESSAGE)).code == 550
         assert (await smtp.send("a@example.com", "ada@example.com", MESSAGE)).ok
+    assert server.connections == 2
+
+
+# --- the whole envelope at once ------------------------------------------------------------------
+
+
+async def test_the_envelope_is_sent_at_once_where_that_is_offered() -> None:
+    """All three commands are there before the first is answered; the content is not."""
+    got = bytearray()
+
+    class Patient(Scripted):
+        async def _converse(
+            self, script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
+            writer.write(b"220 mx.example\r\n")
+            await reader.readuntil(b"\r\n")
+            writer.write(PIPELINING)
+            got.extend(await reader.readuntil(b"DATA\r\n"))
+            writer.write(b"250 ok\r\n250 o")
+            await asyncio.to_thread(int)
+            writer.write(b"k\r\n354-go\r\n354 on\r\n")
+            got.extend(await reader.readuntil(b"\r\n.\r\n"))
+            writer.write(b"250 taken\r\n")
+            await reader.readuntil(b"QUIT\r\n")
+            writer.write(b"221 bye\r\n")
+
+    async with listening(Patient()) as server, client(server) as smtp:
+        result = await smtp.send("a@example.com", "b@example.com", MESSAGE)
+    assert (result.ok, result.detail) == (True, "taken")
+    envelope = b"MAIL FROM:<a@example.com> SIZE=%d\r\nRCPT TO:<b@example.com>\r\nDATA\r\n" % len(MESSAGE)
+    assert bytes(got) == envelope + MESSAGE + b".\r\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "contents"),
+    [
+        ({"MAIL 1": b"550 no\r\n", "RCPT 1": b"503 no\r\n", "DATA 1": b"503 no\r\n"}, 550, 0),
+        ({"RCPT 1": b"550 5.1.1 no such user\r\n", "DATA 1": b"554 no valid recipients\r\n"}, 550, 0),
+        # A server that wants the content although it takes no recipient gets an empty one.
+        ({"RCPT 1": b"450 later\r\n"}, 450, 1),
+        ({"RCPT 1": b"450 later\r\n", ". 1": b"554 no recipients\r\n"}, 450, 1),
+        ({"DATA 1": b"451 not now\r\n"}, 451, 0),
+    ],
+)
+async def test_a_refusal_of_a_part_of_the_envelope_leaves_the_connection_in_step(
+    script: Script, code: int, contents: int
+) -> None:
+    async with listening(Scripted({"EHLO": PIPELINING} | script)) as server, client(server) as smtp:
+        first = await smtp.send("a@example.com", "nobody@example.com", MESSAGE)
+        second = await smtp.send("a@example.com", "ada@example.com", MESSAGE)
+    assert (first.ok, first.code, second.ok, server.connections) == (False, code, True, 1)
+    assert server.messages == [b".\r\n"] * contents + [MESSAGE + b".\r\n"]
+    verbs = [command.split()[0] for command in server.commands]
+    envelope = ["MAIL", "RCPT", "DATA"]
+    assert verbs == ["EHLO", *envelope, "RSET", *envelope, "QUIT"]
+
+
+@pytest.mark.parametrize(
+    "broken", [HANG_UP, SILENCE, b"421 4.3.2 closing\r\n"], ids=["hang up", "silence", "421"]
+)
+async def test_a_refusal_stands_although_the_connection_ends_behind_it(broken: bytes) -> None:
+    script = {"EHLO": PIPELINING, "RCPT": b"550 5.1.1 no such user\r\n", "DATA": broken}
+    server = Scripted(script, {"EHLO": PIPELINING})
+    async with listening(server), client(server, timeout=0.2) as smtp:
+        first = await smtp.send("a@example.com", "nobody@example.com", MESSAGE)
+        assert (first.ok, first.stage, first.temporary, first.code) == (False, "rcpt", False, 550)
+        assert (await smtp.send("a@example.com", "ada@example.com", MESSAGE)).ok
+    assert server.connections == 2
+
+
+async def test_a_connection_on_which_the_server_spoke_out_of_turn_is_not_used_again() -> None:
+    """What it says then must not be taken for the answer to the next mail."""
+    server = Scripted({"EHLO": PIPELINING, ".": b"250 fine\r\n550 5.1.1 what?\r\n"}, {})
+    async with listening(server), client(server) as smtp:
+        results = [await smtp.send("a@example.com", "b@example.com", MESSAGE) for _ in range(2)]
+    assert [(result.ok, result.detail) for result in results] == [(True, "fine"), (True, "fine")]
     assert server.connections == 2
 
 
@@ -253,8 +337,9 @@ async def test_a_connection_that_will_not_be_reset_is_not_used_again() -> None:
         ),
     ],
 )
-async def test_replies_become_results(script: Script, expected: SmtpResult) -> None:
-    assert await send_once(script) == expected
+@in_both_ways
+async def test_replies_become_results(offer: bytes, script: Script, expected: SmtpResult) -> None:
+    assert await send_once({"EHLO": offer} | script) == expected
 
 
 async def test_the_detail_is_one_short_printable_line() -> None:
@@ -281,10 +366,11 @@ async def test_the_detail_is_one_short_printable_line() -> None:
         (".", "data", True),
     ],
 )
+@in_both_ways
 async def test_a_broken_connection_is_temporary_and_open_only_after_the_content(
-    broken: bytes, moment: str, stage: str, ambiguous: bool
+    offer: bytes, broken: bytes, moment: str, stage: str, ambiguous: bool
 ) -> None:
-    result = await send_once({moment: broken}, timeout=0.1, data_timeout=0.1)
+    result = await send_once({"EHLO": offer} | {moment: broken}, timeout=0.1, data_timeout=0.1)
     assert (result.ok, result.temporary, result.code, result.stage) == (False, True, None, stage)
     assert result.ambiguous is ambiguous
     assert result.detail
@@ -295,8 +381,12 @@ async def test_a_reply_that_is_neither_yes_nor_no_leaves_it_open() -> None:
     assert (result.ok, result.temporary, result.ambiguous) == (False, True, True)
 
 
-async def test_a_broken_connection_is_not_used_again() -> None:
-    async with listening(Scripted({".": HANG_UP}, {})) as server, client(server) as smtp:
+@in_both_ways
+async def test_a_broken_connection_is_not_used_again(offer: bytes) -> None:
+    async with (
+        listening(Scripted({"EHLO": offer, ".": HANG_UP}, {"EHLO": offer})) as server,
+        client(server) as smtp,
+    ):
         assert (await smtp.send("a@example.com", "b@example.com", MESSAGE)).ambiguous
         assert (await smtp.send("a@example.com", "b@example.com", MESSAGE)).ok
     assert server.connections == 2
@@ -307,8 +397,9 @@ async def test_a_broken_connection_is_not_used_again() -> None:
     [HANG_UP, SILENCE, b"421 4.4.2 you were silent for too long\r\n"],
     ids=["hang up", "silence", "421"],
 )
-async def test_a_kept_connection_that_is_dead_is_replaced_once(dead: bytes) -> None:
-    server = Scripted({"MAIL 2": dead}, {})
+@in_both_ways
+async def test_a_kept_connection_that_is_dead_is_replaced_once(offer: bytes, dead: bytes) -> None:
+    server = Scripted({"EHLO": offer, "MAIL 2": dead}, {"EHLO": offer})
     async with listening(server), client(server, timeout=0.2) as smtp:
         results = [await smtp.send("a@example.com", "b@example.com", MESSAGE) for _ in range(2)]
     assert [result.ok for result in results] == [True, True]

@@ -15,7 +15,8 @@ import contextlib
 import ipaddress
 import re
 import ssl
-from typing import Literal
+from collections.abc import Collection
+from typing import Literal, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import aiosmtplib
@@ -23,6 +24,7 @@ import idna
 from msgspec import Struct
 
 from hookline.net.dns import Dns
+from hookline.net.smtp_session import Broken, Ending, Session
 from hookline.net.targets import TargetRefused
 
 Stage = Literal["connect", "tls", "auth", "mail", "rcpt", "data"]
@@ -38,7 +40,6 @@ _LOGIN_NEEDED = frozenset({530, 534, 535, 538})
 _ENHANCED = re.compile(r"(?:^|#)([245]\.\d{1,3}\.\d{1,3})(?![\d.])")  # the # as qmail and others write it
 _PREFIX = re.compile(r"^#?[245]\.\d{1,3}\.\d{1,3}(?![\d.])\s*")
 _UNSAFE = re.compile(r"[\x00-\x20<>\x7f\ud800-\udfff]")
-_BREAK = re.compile(rb"\r\n|\r|\n")
 
 
 class SmtpSettings(Struct, frozen=True, kw_only=True):
@@ -147,7 +148,7 @@ class SmtpClient:
         self._dns = dns
         self._tls = tls
         self._slots = asyncio.Semaphore(connections)
-        self._idle: list[aiosmtplib.SMTP] = []
+        self._idle: list[Session] = []
         self._hello: str | None = None
         self._closed = False
 
@@ -158,7 +159,8 @@ class SmtpClient:
         async with self._slots:
             while self._idle:
                 kept = self._idle.pop()
-                if not kept.is_connected:
+                if not kept.fit:
+                    kept.close()
                     continue
                 result = await self._transact(kept, sender, recipient, message)
                 if result.stage != "mail" or result.code not in (None, 421):
@@ -183,17 +185,17 @@ class SmtpClient:
     async def close(self) -> None:
         """Says goodbye on idle connections; those in use close when their message is through."""
         self._closed = True
-        for connection in self._idle:
-            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
-                await connection.quit(timeout=QUIT_SECONDS)
+        for session in self._idle:
+            with contextlib.suppress(Broken):
+                await session.ask(b"QUIT", QUIT_SECONDS)
         self._drop_idle()
 
     def _drop_idle(self) -> None:
-        for connection in self._idle:
-            connection.close()
+        for session in self._idle:
+            session.close()
         self._idle.clear()
 
-    async def _connect(self) -> aiosmtplib.SMTP | SmtpResult:
+    async def _connect(self) -> Session | SmtpResult:
         """A connection that is ready for MAIL (greeted, encrypted as set, logged in), or why there is none."""
         settings = self._settings
         line = None
@@ -230,13 +232,16 @@ class SmtpClient:
                         " (unless the URL says starttls=never)"
                     )
                 await connection.login(settings.username, settings.password or "")
+            if connection.transport is None:
+                raise aiosmtplib.SMTPServerDisconnected("the connection was lost")
+            session = Session(cast("asyncio.Transport", connection.transport), connection.esmtp_extensions)
             ready = True
         except (aiosmtplib.SMTPException, OSError, ValueError) as trouble:
-            return _trouble(trouble, "tls" if isinstance(trouble.__cause__, ssl.SSLError) else stage)
+            return _no_connection(trouble, "tls" if isinstance(trouble.__cause__, ssl.SSLError) else stage)
         finally:
             if not ready:
                 connection.close()
-        return connection
+        return session
 
     async def _encrypt(self, connection: aiosmtplib.SMTP) -> bool:
         if self._settings.tls in ("implicit", "none"):
@@ -250,67 +255,51 @@ class SmtpClient:
         return False
 
     async def _transact(
-        self, connection: aiosmtplib.SMTP, sender: bytes, recipient: bytes, message: bytes
+        self, session: Session, sender: bytes, recipient: bytes, message: bytes
     ) -> SmtpResult:
-        """MAIL, RCPT, DATA, content; puts the connection back if it can serve again, else closes it."""
-        stage: Stage = "mail"
-        handed_over = reusable = False
+        """One transaction; puts the session back if it can serve again, else closes it."""
+        reusable = False
         try:
             needs_utf8 = not (sender.isascii() and recipient.isascii())
-            if needs_utf8 and not connection.supports_extension("smtputf8"):
+            if needs_utf8 and "smtputf8" not in session.extensions:
                 reusable = True
                 return _NO_UTF8
-            options = _options(connection, message, needs_utf8)
-            reply = await connection.execute_command(b"MAIL", b"FROM:<" + sender + b">", *options)
-            if reply.code // 100 == 2:
-                stage = "rcpt"
-                reply = await connection.execute_command(b"RCPT", b"TO:<" + recipient + b">")
-            if stage == "rcpt" and reply.code // 100 == 2:
-                stage = "data"
-                reply = await connection.execute_command(b"DATA")
-            if stage == "data" and reply.code == 354:
-                handed_over = True
-                reply = await self._hand_over(connection, message)
-            result = _verdict(reply.code, reply.message, stage, handed_over=handed_over)
-            reusable = result.ok or await _reset(connection)
+            options = b"".join(_options(session.extensions, message, needs_utf8))
+            commands = (
+                b"MAIL FROM:<%b>%b\r\n" % (sender, options),
+                b"RCPT TO:<%b>\r\n" % recipient,
+                b"DATA\r\n",
+            )
+            ending = await session.deliver(
+                commands, message, patience=self._settings.timeout, data_patience=self._settings.data_timeout
+            )
+            result = _result(ending)
+            reusable = result.ok or await self._reset(session)
             return result
-        except (aiosmtplib.SMTPException, OSError) as trouble:
-            return _trouble(trouble, stage, handed_over=handed_over)
         finally:
-            if reusable and connection.is_connected and not self._closed:
-                self._idle.append(connection)
+            if reusable and session.fit and not self._closed:
+                self._idle.append(session)
             else:
-                connection.close()
+                session.close()
 
-    async def _hand_over(self, connection: aiosmtplib.SMTP, message: bytes) -> aiosmtplib.SMTPResponse:
-        """Sends the content with plain CRLF breaks (a bare one can smuggle a second message past some
-        servers) and doubled leading dots (RFC 5321 4.5.2)."""
-        if connection.protocol is None:
-            raise aiosmtplib.SMTPServerDisconnected("the connection was lost")
-        lines = b"\r\n" + _BREAK.sub(b"\r\n", message)
-        content = lines.replace(b"\r\n.", b"\r\n..")[2:]
-        connection.protocol.write(content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n"))
-        return await connection.protocol.read_response(timeout=self._settings.data_timeout)
+    async def _reset(self, session: Session) -> bool:
+        """Ends an open transaction; says whether the session is fit for another."""
+        try:
+            return session.fit and (await session.ask(b"RSET", self._settings.timeout)).code == 250
+        except Broken:
+            return False
 
 
-def _options(connection: aiosmtplib.SMTP, message: bytes, needs_utf8: bool) -> list[bytes]:
-    """What MAIL says about the message: RFC 1870, RFC 6152, RFC 6531."""
+def _options(offered: Collection[str], message: bytes, needs_utf8: bool) -> list[bytes]:
+    """What MAIL says about the message, each behind a space: RFC 1870, RFC 6152, RFC 6531."""
     options = []
-    if connection.supports_extension("size"):
-        options.append(b"SIZE=%d" % len(message))
-    if connection.supports_extension("8bitmime") and not message.isascii():
-        options.append(b"BODY=8BITMIME")
+    if "size" in offered:
+        options.append(b" SIZE=%d" % len(message))
+    if "8bitmime" in offered and not message.isascii():
+        options.append(b" BODY=8BITMIME")
     if needs_utf8:
-        options.append(b"SMTPUTF8")
+        options.append(b" SMTPUTF8")
     return options
-
-
-async def _reset(connection: aiosmtplib.SMTP) -> bool:
-    """Ends an open transaction; says whether the connection is fit for another."""
-    try:
-        return (await connection.execute_command(b"RSET")).code == 250
-    except (aiosmtplib.SMTPException, OSError):
-        return False
 
 
 def _wire(address: str) -> bytes:
@@ -342,13 +331,23 @@ def _verdict(code: int, text: str, stage: Stage, *, handed_over: bool = False) -
     )
 
 
-def _trouble(trouble: Exception, stage: Stage, *, handed_over: bool = False) -> SmtpResult:
-    """The result of an exchange that broke off."""
-    if isinstance(trouble, aiosmtplib.SMTPResponseException):
-        return _verdict(trouble.code, trouble.message, stage, handed_over=handed_over)
+def _result(ending: Ending) -> SmtpResult:
+    if ending.reply is not None:
+        return _verdict(ending.reply.code, ending.reply.text, ending.step, handed_over=ending.handed_over)
     return SmtpResult(
-        ok=False, stage=stage, temporary=True, ambiguous=handed_over, detail=_plain(str(trouble))
+        ok=False,
+        stage=ending.step,
+        temporary=True,
+        ambiguous=ending.handed_over,
+        detail=_plain(ending.trouble),
     )
+
+
+def _no_connection(trouble: Exception, stage: Stage) -> SmtpResult:
+    """Why there is nothing to talk to."""
+    if isinstance(trouble, aiosmtplib.SMTPResponseException):
+        return _verdict(trouble.code, trouble.message, stage)
+    return SmtpResult(ok=False, stage=stage, temporary=True, detail=_plain(str(trouble)))
 
 
 def _plain(text: str) -> str:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from hookline.cli.bench.child import obey
 
 END = b"\r\n.\r\n"
-EHLO = b"250-sink\r\n250-8BITMIME\r\n250 SIZE\r\n"
+EHLO = b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE\r\n"
 OK, GO_ON, BYE = b"250 2.0.0 OK\r\n", b"354 Go on\r\n", b"221 2.0.0 Bye\r\n"
 
 
