@@ -84,7 +84,7 @@ async def test_what_is_too_old_or_not_signed_is_refused_in_words_and_counted(api
         assert words in reply.json["detail"]
     assert await events(api) == []
     assert (await api.get(f"/v1/sources/{source['id']}")).json["refused"] == 3
-    bad = await tell(api, source, b"no json", standard(b"no json"))
+    bad = await tell(api, source, b"{no json", standard(b"{no json"))
     assert (bad.status, bad.json["detail"][:20]) == (400, "the body is not JSON")
 
 

@@ -68,8 +68,12 @@ async def test_a_source_whose_key_comes_later_refuses_until_it_has_it(api: Clien
     assert (entry["address"], entry["reason"]) == ("bob@example.com", "hard_bounce")
 
 
-async def test_a_replay_an_hour_later_is_a_duplicate_and_a_month_later_refused(api: Client) -> None:
-    source = {"kind": "sendgrid", "name": "mail", "credentials": {"verification_key": KEY}}
+async def test_a_replay_an_hour_later_is_a_duplicate_and_what_is_too_old_is_refused(api: Client) -> None:
+    source = {
+        "kind": "sendgrid",
+        "name": "mail",
+        "credentials": {"verification_key": KEY, "tolerance": "14d"},
+    }
     made = (await api.post("/v1/sources", source)).json
     body = json.dumps([BOUNCE]).encode()
     then = signature(body, int(time.time()) - 3600)

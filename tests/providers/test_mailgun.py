@@ -243,9 +243,14 @@ def test_the_signature_is_checked() -> None:
     PROVIDER.verify(call(sample("opened")), CREDENTIALS)
     PROVIDER.verify(call(sample("opened"), timestamp=NOW), CREDENTIALS)
     PROVIDER.verify(call(sample("opened"), NOW - 8 * 3600), CREDENTIALS)  # Mailgun goes on for eight hours
+    old = call(sample("opened"), NOW - 30 * 86_400)
+    PROVIDER.verify(old, CREDENTIALS)
+    with pytest.raises(NotSigned, match="s ago"):
+        PROVIDER.verify(old, {**CREDENTIALS, "tolerance": "14d"})
+    with pytest.raises(ValueError, match="tolerance"):
+        PROVIDER.check({**CREDENTIALS, "tolerance": "long"})
     for wrong in (
         call(sample("opened"), key="another"),
-        call(sample("opened"), NOW - 30 * 86_400),
         call(sample("opened"), NOW + 3600),
         call(sample("opened"), token="other"),
         call(sample("opened"), signature="é"),

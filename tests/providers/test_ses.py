@@ -271,6 +271,12 @@ def test_the_signature_is_checked() -> None:
         PROVIDER.verify(signed({**CONFIRMATION, "SignatureVersion": version}), CREDENTIALS)
     right = signed(envelope(sample("Open")))
     assert PROVIDER.wanted(right, CREDENTIALS) == CERTIFICATE_URL
+    old = signed(envelope("x"), now=NOW + timedelta(days=30))
+    PROVIDER.verify(old, CREDENTIALS)
+    with pytest.raises(NotSigned, match="s ago"):
+        PROVIDER.verify(old, {**CREDENTIALS, "tolerance": "14d"})
+    with pytest.raises(ValueError, match="tolerance"):
+        PROVIDER.check({**CREDENTIALS, "tolerance": "long"})
     other = rsa.generate_private_key(65537, 2048)
     for call in (
         signed(envelope(sample("Open")), other),
@@ -279,7 +285,6 @@ def test_the_signature_is_checked() -> None:
         Incoming(right.headers, right.body, now=right.now, fetched={CERTIFICATE_URL: certificate(other)}),
         Incoming(right.headers, right.body, now=right.now, fetched={CERTIFICATE_URL: b"<html>"}),
         signed(envelope("x", TopicArn="arn:aws:sns:eu-west-1:999999999999:evil")),
-        signed(envelope("x"), now=NOW + timedelta(days=30)),
         signed(envelope("x", Timestamp="yesterday")),
         Incoming({}, right.body.replace(b'"SignatureVersion": "2"', b'"SignatureVersion": "3"'), fetched=right.fetched),
         Incoming({}, b"{}"),

@@ -57,7 +57,7 @@ def verify(call: Incoming, credentials: Credentials) -> None:
     if not (stamp and token and signature):
         raise NotSigned("`signature` has no timestamp, token and signature")
     proofs.verify_hmac(proofs.need(credentials, "signing_key"), (stamp + token).encode(), signature)
-    proofs.check_age(call, proofs.unix(stamp, "timestamp"), proofs.MEMORY)
+    proofs.check_age(call, proofs.unix(stamp, "timestamp"), proofs.window(credentials, None))
 
 
 def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
@@ -152,8 +152,14 @@ def _seen(type: str, event: Mapping[str, Any]) -> dict[str, Any]:
 
 PROVIDER = Provider(
     name=NAME,
-    credentials={"signing_key": "the HTTP webhook signing key of your account (API security)"},
+    credentials={
+        "signing_key": "the HTTP webhook signing key of your account (API security)",
+        **proofs.WINDOW,
+    },
+    optional=frozenset(proofs.WINDOW),
+    shown=frozenset(proofs.WINDOW),
     late=True,
+    check=proofs.check_window,
     verify=verify,
     parse=parse,
 )

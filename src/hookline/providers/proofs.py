@@ -10,15 +10,17 @@ import binascii
 import hmac
 from collections.abc import Sequence
 
-from hookline.model import DAY, SECOND
+from hookline.model import SECOND
 from hookline.providers.parsed import Incoming
 from hookline.providers.provider import Credentials, NotSigned
+from hookline.rules.times import parse_duration
 
 TOLERANCE = 300
-"""Seconds that a clock may be off, and that a call may be old where each try is signed anew."""
-MEMORY = 14 * DAY // SECOND
-"""Seconds that a call may be old where a retry is as the first try was. Repeats are told apart for longer
-than that (30 days), so a replay within it is a duplicate, and one after it is refused."""
+"""Seconds that a clock may be off, and that a call may be old where each try is signed anew: what Stripe, Slack and
+Standard Webhooks advise. Where a retry is signed as the first try was, hours or days before (SendGrid, Mailgun,
+Amazon SNS), a call may have any age, as in these providers' own libraries."""
+WINDOW = {"tolerance": "how old a call may be, such as 5m or 14d, or off: any age"}
+"""The setting of the providers that sign a time."""
 
 BASIC = 'Basic realm="Hookline", charset="UTF-8"'
 PLAIN = {
@@ -92,11 +94,29 @@ def verify_plain(call: Incoming, credentials: Credentials) -> None:
     require_basic(call, credentials["username"], credentials["password"])
 
 
-def check_age(call: Incoming, seconds: float, oldest: float = TOLERANCE) -> None:
-    """NotSigned for a call that was signed more than ``oldest`` seconds ago, or well after now."""
+def window(credentials: Credentials, usual: float | None = TOLERANCE) -> float | None:
+    """How many seconds a call may be old, by the source's setting; ``None`` for any age. ValueError for no duration."""
+    given = credentials.get("tolerance")
+    if given is None:
+        return usual
+    if given in ("off", "0", "0s"):
+        return None
+    try:
+        return parse_duration(given) / SECOND
+    except ValueError as error:
+        raise ValueError(f"tolerance: {error}; or off, for any age") from None
+
+
+def check_window(credentials: Credentials) -> None:
+    """ValueError for a ``tolerance`` that is none."""
+    window(credentials)
+
+
+def check_age(call: Incoming, seconds: float, oldest: float | None) -> None:
+    """NotSigned for a call that was signed more than ``oldest`` seconds ago, or well after now; ``None``: any age."""
     age = call.now - seconds
-    if age > oldest:
-        raise NotSigned(f"signed {age:.0f} s ago, more than {oldest:.0f} s are not accepted")
+    if oldest is not None and age > oldest:
+        raise NotSigned(f"signed {age:.0f} s ago, more than {oldest:.0f} s are not accepted (tolerance)")
     if age < -TOLERANCE:
         raise NotSigned(f"signed {-age:.0f} s in the future: one of the clocks is wrong")
 

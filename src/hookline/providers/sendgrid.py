@@ -93,6 +93,7 @@ def _key(text: str) -> ec.EllipticCurvePublicKey:
 
 
 def check(credentials: Credentials) -> None:
+    proofs.check_window(credentials)
     if "verification_key" in credentials:
         _key(credentials["verification_key"])
         proofs.check_basic(credentials)
@@ -102,7 +103,7 @@ def check(credentials: Credentials) -> None:
 
 def verify(call: Incoming, credentials: Credentials) -> None:
     """The signature where the source has the key; else what else it has."""
-    if not credentials:
+    if not credentials.keys() - proofs.WINDOW:
         raise NotSigned("this source has no verification_key yet: set it in its credentials")
     if "verification_key" not in credentials:
         return proofs.verify_plain(call, credentials)
@@ -116,7 +117,7 @@ def verify(call: Incoming, credentials: Credentials) -> None:
         raise NotSigned(
             "the signature does not match: another verification_key, or an altered body"
         ) from None
-    proofs.check_age(call, proofs.unix(stamp, TIMESTAMP), proofs.MEMORY)
+    proofs.check_age(call, proofs.unix(stamp, TIMESTAMP), proofs.window(credentials, None))
     return None
 
 
@@ -183,8 +184,10 @@ PROVIDER = Provider(
     credentials={
         "verification_key": "the public key that SendGrid shows when you switch on signed webhooks",
         **proofs.PLAIN,
+        **proofs.WINDOW,
     },
-    optional=frozenset({"verification_key", *proofs.PLAIN}),
+    optional=frozenset({"verification_key", *proofs.PLAIN, *proofs.WINDOW}),
+    shown=frozenset(proofs.WINDOW),
     late=True,
     challenge=proofs.BASIC,
     check=check,

@@ -125,6 +125,7 @@ class _Record:
 def check(credentials: Credentials) -> None:
     if not _TOPIC.fullmatch(credentials["topic_arn"]):
         raise ValueError("topic_arn is the ARN of the SNS topic: arn:aws:sns:eu-west-1:123456789012:name")
+    proofs.check_window(credentials)
 
 
 def wanted(call: Incoming, credentials: Credentials) -> str:
@@ -157,7 +158,7 @@ def verify(call: Incoming, credentials: Credentials) -> None:
     at = fields.iso(envelope.get("Timestamp"))
     if at is None:
         raise NotSigned("its Timestamp is no time")
-    proofs.check_age(call, at / SECOND, proofs.MEMORY)
+    proofs.check_age(call, at / SECOND, proofs.window(credentials, None))
 
 
 def answer(call: Incoming, credentials: Credentials) -> Reply | None:
@@ -327,8 +328,11 @@ READERS = {
 PROVIDER = Provider(
     name=NAME,
     credentials={
-        "topic_arn": "the SNS topic that SES publishes to, such as arn:aws:sns:eu-west-1:123456789012:mail"
+        "topic_arn": "the SNS topic that SES publishes to, such as arn:aws:sns:eu-west-1:123456789012:mail",
+        **proofs.WINDOW,
     },
+    optional=frozenset(proofs.WINDOW),
+    shown=frozenset(proofs.WINDOW),
     check=check,
     wanted=wanted,
     answer=answer,

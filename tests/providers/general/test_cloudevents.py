@@ -129,3 +129,52 @@ def test_whatever_is_changed_is_parsed_or_refused_in_words(value: Any, headers: 
 @given(st.dictionaries(st.sampled_from(list(BINARY)), st.text(max_size=20)), st.binary(max_size=20))
 def test_whatever_headers_say_is_parsed_or_refused_in_words(headers: dict[str, str], body: bytes) -> None:
     read(PROVIDER, body, BINARY | headers)
+
+
+# "Endpoint validation with Event Grid event schema"
+VALIDATION = {
+    "id": "2d1781af-3a4c-4d7c-bd0c-e34b19da4e66",
+    "topic": "/subscriptions/xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+    "subject": "",
+    "data": {
+        "validationCode": "512d38b6-c7b8-40c8-89fe-f46f9e9622b6",
+        "validationUrl": "https://rp-eastus2.eventgrid.azure.net:553/eventsubscriptions/…",
+    },
+    "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+    "eventTime": "2018-01-25T22:12:19.4556811Z",
+    "metadataVersion": "1",
+    "dataVersion": "1",
+}
+
+
+@pytest.mark.parametrize("body", [as_json([VALIDATION]), as_json(VALIDATION)])
+def test_event_grid_gets_its_code(body: bytes) -> None:
+    reply = PROVIDER.answer(Incoming({"aeg-event-type": "SubscriptionValidation"}, body), TOKEN)
+    assert reply is not None and reply.media_type == "application/json"
+    assert json.loads(reply.body) == {"validationResponse": "512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}
+
+
+def test_event_grids_own_schema_is_understood() -> None:
+    created = VALIDATION | {
+        "eventType": "Microsoft.Storage.BlobCreated",
+        "subject": "/blobs/a",
+        "data": {"api": "PutBlob"},
+    }
+    about = {
+        "data": {"validationCode": 1},
+        "eventType": "order.paid",
+        "x": VALIDATION["eventType"],
+        "id": "1",
+    }
+    body = as_json([created, about])
+    assert PROVIDER.answer(Incoming({}, body), TOKEN) is None
+    event, other = PROVIDER.parse(Incoming({"aeg-event-type": "Notification"}, body), TOKEN)
+    assert (event.type, event.subject, event.raw) == (
+        "Microsoft.Storage.BlobCreated",
+        "/blobs/a",
+        b'{"api": "PutBlob"}',
+    )
+    assert event.id == f"{VALIDATION['topic']} {VALIDATION['id']}" and event.time == 1_516_918_339_455_681
+    assert other.type == "order.paid"
+    with pytest.raises(ValueError, match="eventType"):
+        PROVIDER.parse(Incoming({}, as_json([VALIDATION | {"id": 1}])), TOKEN)

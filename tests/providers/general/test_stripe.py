@@ -80,6 +80,8 @@ def test_thin_events_and_others() -> None:
     thin = b'{"id": "evt_2", "type": "v2.core.account.created", "created": "2024-09-17T06:20:52.246Z"}'
     [event] = PROVIDER.parse(call(thin, ""), SECRET)
     assert (event.type, event.time) == ("stripe.v2.core.account.created", 1_726_554_052_246_000)
-    for raw, words in ((b"{}", "no `type`"), (b"[]", "no `type`"), (b"x", "not JSON")):
-        with pytest.raises(ValueError, match=words):
-            PROVIDER.parse(call(raw, ""), SECRET)
+    for raw in (b'{"id": "evt_test_webhook", "object": "event"}', b"[]", b"x"):
+        [event] = PROVIDER.parse(call(raw, ""), SECRET)
+        assert event.type == "stripe.event"
+    with pytest.raises(ValueError, match="not JSON"):
+        PROVIDER.parse(call(b"{", ""), SECRET)

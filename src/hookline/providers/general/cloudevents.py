@@ -4,6 +4,7 @@ Calls bring a token: as ``Authorization: Bearer …``, or in the address as ``ac
 ``key=``. The validation handshake (section 4) is answered for every source: we take any sender's calls, at any
 rate, so a ``WebHook-Request-Callback`` need not be visited. The ``source`` and ``id`` of an event together tell repeats
 apart; both are kept in the event's envelope, and given out again as they came.
+Azure Event Grid's own schema is taken, too.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import msgspec
 
 from hookline.model import EventDraft
 from hookline.providers import fields, proofs
-from hookline.providers.general import events
+from hookline.providers.general import eventgrid, events
 from hookline.providers.parsed import Incoming, ParsedEvent
-from hookline.providers.provider import Credentials, NotSigned, Provider
+from hookline.providers.provider import Credentials, NotSigned, Provider, Reply
 from hookline.rules import cloudevents, payload
 
 NAME = "cloudevents"
@@ -31,6 +32,10 @@ def verify(call: Incoming, credentials: Credentials) -> None:
         raise NotSigned(
             "the token is missing or wrong: Authorization: Bearer …, or ?access_token=… in the address"
         )
+
+
+def answer(call: Incoming, credentials: Credentials) -> Reply | None:
+    return eventgrid.answer(call)
 
 
 def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
@@ -58,12 +63,16 @@ def _drafts(call: Incoming) -> list[EventDraft]:
         parts = cloudevents.split(call.body)
         if len(parts) > fields.MOST_EVENTS:
             raise ValueError(f"more than {fields.MOST_EVENTS} events come at once")
-        return [cloudevents.structured(part) for part in parts]
+        return [_structured(part) for part in parts]
     if media == STRUCTURED or start == b"{":
-        return [cloudevents.structured(call.body)]
+        return [_structured(call.body)]
     raise ValueError(
         f"this is no CloudEvent: send it as {STRUCTURED}, or with the headers ce-specversion, ce-id, …"
     )
+
+
+def _structured(raw: bytes) -> EventDraft:
+    return eventgrid.draft(raw) or cloudevents.structured(raw)
 
 
 def _utf8(name: str, text: str) -> str:
@@ -97,5 +106,6 @@ PROVIDER = Provider(
     credentials={"token": "a text of your choice that calls bring as a bearer token, or in the address"},
     challenge='Bearer realm="Hookline"',
     verify=verify,
+    answer=answer,
     parse=parse,
 )

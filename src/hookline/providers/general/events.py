@@ -7,6 +7,7 @@ forges an open: those get the kind in front (``standard.email.opened``).
 
 from __future__ import annotations
 
+from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
@@ -25,35 +26,74 @@ LONGEST_ID = 200
 
 
 class Body(Struct, frozen=True):
-    """A body as JSON: its bytes, and what they mean, with exact numbers."""
+    """A body as JSON: its bytes, and what they mean, with exact numbers.
+
+    ``envelope`` are the CloudEvents attributes of one that came as something else.
+    """
 
     raw: bytes
     value: Any
+    envelope: bytes | None = None
 
 
 def media_type(call: Incoming) -> str:
     return call.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def looks_json(raw: bytes) -> bool:
+    """Whether a body is meant as an object or an array of JSON, well-formed or not."""
+    return raw.lstrip()[:1] in (b"{", b"[")
+
+
 def is_form(call: Incoming) -> bool:
     """Whether the body is a form; JSON is none, though programs such as curl say so of any body."""
-    return media_type(call) == FORM and call.body.lstrip()[:1] not in (b"{", b"[")
+    return media_type(call) == FORM and not looks_json(call.body)
 
 
 def read(call: Incoming) -> Body:
-    """The body of a call, JSON or a form; ValueError, in words, for another."""
+    """The body of a call: JSON, a form, or anything else, of which a text is a JSON string.
+
+    ValueError, in words, for JSON that is broken, and for a form in parts.
+    """
     if media_type(call).startswith("multipart/"):
         raise ValueError(f"send JSON, or a form as {FORM}")
-    if is_form(call):
-        found: dict[str, Any] = {}
-        for name, text in fields.form_pairs(call.body):
-            if name in found:
-                before = found[name]
-                found[name] = [*before, text] if isinstance(before, list) else [before, text]
-            else:
-                found[name] = text
-        return Body(msgspec.json.encode(found), found)
-    return read_json(call.body)
+    try:
+        return _read_form(call.body) if is_form(call) else read_json(call.body)
+    except ValueError:
+        if looks_json(call.body):
+            raise
+        return _as_it_is(call)
+
+
+def read_as_sent(call: Incoming) -> Body:
+    """The same for a sender of JSON and of forms alone, whatever the call says that it is."""
+    if not looks_json(call.body):
+        call = msgspec.structs.replace(call, headers={**call.headers, "content-type": FORM})
+    return read(call)
+
+
+def _read_form(raw: bytes) -> Body:
+    found: dict[str, Any] = {}
+    for name, text in fields.form_pairs(raw):
+        if name in found:
+            before = found[name]
+            found[name] = [*before, text] if isinstance(before, list) else [before, text]
+        else:
+            found[name] = text
+    return Body(msgspec.json.encode(found), found)
+
+
+def _as_it_is(call: Incoming) -> Body:
+    """What is neither JSON nor a form: a text as a JSON string, other bytes as CloudEvents has them."""
+    about = {"datacontenttype": call.headers.get("content-type", "").strip()[:200] or "text/plain"}
+    try:
+        text = call.body.decode()
+        if "\0" not in text:
+            return Body(msgspec.json.encode(text), text, msgspec.json.encode(about))
+    except UnicodeDecodeError:
+        pass
+    about["data_base64"] = b64encode(call.body).decode()
+    return Body(b"", None, msgspec.json.encode(about))
 
 
 def read_json(raw: bytes) -> Body:
@@ -126,5 +166,11 @@ def event(type: str, body: Body, id: str, subject: str | None = None, time: int 
     """The event of a call; a subject that no database or header could hold is none."""
     fits = subject is not None and 0 < len(subject) <= LONGEST_SUBJECT and subject.isprintable()
     return ParsedEvent(
-        type=type, raw=body.raw, id=id, time=time, known=True, subject=subject if fits else None
+        type=type,
+        raw=body.raw,
+        id=id,
+        time=time,
+        known=True,
+        subject=subject if fits else None,
+        envelope=body.envelope,
     )

@@ -7,7 +7,7 @@ Signed with HMAC-SHA256 of the body in ``X-Hub-Signature-256`` ("Validating webh
 
 from __future__ import annotations
 
-from hookline.providers import fields, proofs
+from hookline.providers import proofs
 from hookline.providers.general import events
 from hookline.providers.parsed import Incoming, ParsedEvent
 from hookline.providers.provider import Credentials, NotSigned, Provider
@@ -23,16 +23,11 @@ def verify(call: Incoming, credentials: Credentials) -> None:
 
 
 def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
-    name = call.headers.get("x-github-event")
-    if not name:
-        raise ValueError("the header X-GitHub-Event is missing")
-    if events.is_form(call):
-        sent = fields.form(call.body).get("payload")
-        if sent is None:
-            raise ValueError("the form has no `payload`")
+    name = call.headers.get("x-github-event", "")
+    body = events.read(call)
+    sent = events.at(body.value, "payload")
+    if events.is_form(call) and isinstance(sent, str):
         body = events.read_json(sent.encode())
-    else:
-        body = events.read_json(call.body)
     id = events.identity(call.headers.get("x-github-delivery"), name, body.raw)
     about = events.first(body.value, "repository.full_name", "organization.login", "sender.login")
     return [events.event(events.under(NAME, name), body, id, about)]

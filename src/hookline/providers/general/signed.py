@@ -15,7 +15,6 @@ from hookline.providers import fields, proofs
 from hookline.providers.general import naming
 from hookline.providers.parsed import Incoming, ParsedEvent
 from hookline.providers.provider import Credentials, NotSigned, Provider
-from hookline.rules.times import parse_duration
 
 NAME = "hmac"
 ALGORITHMS = ("sha256", "sha1", "sha512")
@@ -47,7 +46,7 @@ def check(credentials: Credentials) -> None:
     for name in ("timestamp_prefix", "tolerance"):
         if name in credentials and "timestamp_header" not in credentials:
             raise ValueError(f"{name} needs a timestamp_header")
-    _tolerance(credentials)
+    proofs.check_window(credentials)
     naming.check(credentials)
 
 
@@ -55,16 +54,6 @@ def _template(credentials: Credentials) -> str:
     return credentials.get("template") or (
         "{timestamp}.{body}" if "timestamp_header" in credentials else "{body}"
     )
-
-
-def _tolerance(credentials: Credentials) -> float:
-    """In seconds. ValueError for what would let a replay in after it is forgotten."""
-    seconds = parse_duration(credentials.get("tolerance", f"{proofs.TOLERANCE}s")) / SECOND
-    if seconds > proofs.MEMORY:
-        raise ValueError(
-            "tolerance is at most 14 days: after that, repeats could not be told apart for certain"
-        )
-    return seconds
 
 
 def verify(call: Incoming, credentials: Credentials) -> None:
@@ -85,7 +74,7 @@ def verify(call: Incoming, credentials: Credentials) -> None:
     algorithm = credentials.get("algorithm", "sha256")
     proofs.verify_hmac(credentials["secret"], signed, given, algorithm=algorithm, encoding=encoding)
     if "timestamp_header" in credentials:
-        proofs.check_age(call, _seconds(stamp), _tolerance(credentials))
+        proofs.check_age(call, _seconds(stamp), proofs.window(credentials))
 
 
 def _parts(text: str, prefix: str) -> list[str]:
@@ -136,7 +125,7 @@ PROVIDER = Provider(
         "timestamp_header": "the header that has the time of the call, where that is signed as well",
         "timestamp_prefix": "what stands before the time in its header, such as t=",
         "template": "what is signed: {body} (without), with {timestamp}, {id}, {url}; with a time {timestamp}.{body}",
-        "tolerance": "how old a call may be: 5m (without), at most 14d",
+        "tolerance": "how old a call may be: 5m (without), or off: any age",
         **naming.SETTINGS,
     },
     optional=SETTINGS,

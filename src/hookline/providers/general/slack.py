@@ -25,7 +25,7 @@ def verify(call: Incoming, credentials: Credentials) -> None:
     seconds = proofs.unix(stamp, "X-Slack-Request-Timestamp")
     signed = b"v0:" + stamp.encode() + b":" + call.body
     proofs.verify_hmac(credentials["signing_secret"], signed, given.removeprefix("v0="))
-    proofs.check_age(call, seconds)
+    proofs.check_age(call, seconds, proofs.window(credentials))
 
 
 def answer(call: Incoming, credentials: Credentials) -> Reply | None:
@@ -39,9 +39,9 @@ def answer(call: Incoming, credentials: Credentials) -> Reply | None:
 
 
 def _read(call: Incoming) -> events.Body:
-    body = events.read(call)
+    body = events.read_as_sent(call)
     sent = events.at(body.value, "payload")
-    if events.is_form(call) and isinstance(sent, str):
+    if isinstance(sent, str) and not events.looks_json(call.body):
         return events.read_json(sent.encode())
     return body
 
@@ -65,7 +65,13 @@ def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
 
 PROVIDER = Provider(
     name=NAME,
-    credentials={"signing_secret": "the app's signing secret, on its page Basic Information"},
+    credentials={
+        "signing_secret": "the app's signing secret, on its page Basic Information",
+        **proofs.WINDOW,
+    },
+    optional=frozenset(proofs.WINDOW),
+    shown=frozenset(proofs.WINDOW),
+    check=proofs.check_window,
     verify=verify,
     parse=parse,
     answer=answer,

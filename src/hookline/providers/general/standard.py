@@ -23,6 +23,7 @@ def _key(text: str) -> str:
 
 def check(credentials: Credentials) -> None:
     signing.check_key(_key(credentials["secret"]))
+    proofs.check_window(credentials)
 
 
 def _header(call: Incoming, name: str) -> str:
@@ -33,7 +34,7 @@ def verify(call: Incoming, credentials: Credentials) -> None:
     key = _key(proofs.need(credentials, "secret"))
     given = {f"webhook-{name}": _header(call, name) for name in ("id", "timestamp", "signature")}
     try:
-        signing.verify(key, given, call.body, call.now)
+        signing.verify(key, given, call.body, call.now, proofs.window(credentials))
     except signing.SignatureError as error:
         raise NotSigned(str(error)) from None
 
@@ -56,7 +57,12 @@ def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
 
 PROVIDER = Provider(
     name=NAME,
-    credentials={"secret": "the signing secret, whsec_…, or the public key of Ed25519 signatures, whpk_…"},
+    credentials={
+        "secret": "the signing secret, whsec_…, or the public key of Ed25519 signatures, whpk_…",
+        **proofs.WINDOW,
+    },
+    optional=frozenset(proofs.WINDOW),
+    shown=frozenset(proofs.WINDOW),
     late=True,
     check=check,
     verify=verify,

@@ -28,14 +28,12 @@ def verify(call: Incoming, credentials: Credentials) -> None:
     given = [value for name, _, value in parts if name == "v1"]
     stamp = proofs.unix(times[0], "t of Stripe-Signature")
     proofs.verify_hmac(secret, times[0].encode() + b"." + call.body, given)
-    proofs.check_age(call, stamp)
+    proofs.check_age(call, stamp, proofs.window(credentials))
 
 
 def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
-    body = events.read_json(call.body)
+    body = events.read(call)
     id, name, created = (events.at(body.value, key) for key in ("id", "type", "created"))
-    if not isinstance(name, str):
-        raise ValueError("there is no `type`, a text such as charge.succeeded")
     about = events.first(body.value, *(f"data.object.{path}" for path in ADDRESSES))
     time = fields.moment(created) or fields.iso(created)
     return [
@@ -46,9 +44,13 @@ def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
 PROVIDER = Provider(
     name=NAME,
     credentials={
-        "signing_secret": "the endpoint's signing secret, whsec_…, which Stripe shows once it is made"
+        "signing_secret": "the endpoint's signing secret, whsec_…, which Stripe shows once it is made",
+        **proofs.WINDOW,
     },
+    optional=frozenset(proofs.WINDOW),
+    shown=frozenset(proofs.WINDOW),
     late=True,
+    check=proofs.check_window,
     verify=verify,
     parse=parse,
 )

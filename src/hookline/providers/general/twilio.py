@@ -71,13 +71,13 @@ def _signature(token: str, signed: str) -> str:
 
 
 def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
-    if events.is_form(call):
-        return [_of_form(events.read(call))]
+    if not events.looks_json(call.body):
+        return [_of_form(events.read_as_sent(call))]
     return [_of_stream(raw, event) for raw, event in fields.split(call.body)]
 
 
 def _of_form(body: events.Body) -> ParsedEvent:
-    found: dict[str, Any] = body.value
+    found: dict[str, Any] = body.value if isinstance(body.value, dict) else {}
     status = fields.text(found.get("MessageStatus")) or fields.text(found.get("SmsStatus"))
     if found.get("MessageSid") or found.get("SmsSid"):
         incoming = "MessageStatus" not in found and status in (None, "received", "receiving")
