@@ -12,7 +12,7 @@ import aiohttp
 from support.process import Serve
 from support.receiver import Receiver, receiving
 
-BURST = 1000
+BURST = 500
 KILLS = 10
 CLIENTS = 16
 

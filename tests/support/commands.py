@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-import subprocess
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
-from support.process import HOOKLINE, Serve, environment
+from support import nursery
+from support.process import Serve, environment
 
 
 class Ran(NamedTuple):
@@ -35,15 +36,11 @@ class CommandLine:
         self.home = home
 
     def __call__(self, *arguments: str, **settings: str) -> Ran:
-        done = subprocess.run(  # noqa: S603 - our own command
-            [*HOOKLINE, *arguments],
-            env=environment(self.home, **settings),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+            code = nursery.run(arguments, environment(self.home, **settings), out.fileno(), err.fileno())
+            out.seek(0)
+            err.seek(0)
+            return Ran(code, out.read(), err.read())
 
     async def beside(self, *arguments: str, **settings: str) -> Ran:
         """The same, while what runs in this process goes on."""
@@ -59,15 +56,12 @@ class Screen(Serve):
         self._asked = False
 
     async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *HOOKLINE, "serve", *self.arguments, env=self.environment,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
+        self._process = await nursery.start(["serve", *self.arguments], self.environment)
         self.url = (await self.read_until(r"http://[\d.]+:\d+"))[0]
 
     async def read_until(self, pattern: str) -> re.Match[str]:
         """Read on until the screen shows this."""
-        assert self._process is not None and self._process.stdout is not None
+        assert self._process is not None
         while not (found := re.search(pattern, self.text)):
             line = await asyncio.wait_for(self._process.stdout.readline(), 30)
             assert line, f"serve stopped: {self.text}"
@@ -83,10 +77,7 @@ class Screen(Serve):
     async def ended(self) -> int:
         """Ask it to stop unless it was asked before, and wait; the exit code."""
         assert self._process is not None
-        if self._process.returncode is None:
-            if not self._asked:
-                self.terminate()
-            rest, _ = await self._process.communicate()
-            self.text += rest.decode()
-        assert self._process.returncode is not None
-        return self._process.returncode
+        if self._process.returncode is None and not self._asked:
+            self.terminate()
+        self.text += (await self._process.stdout.read()).decode()
+        return await self._process.wait()

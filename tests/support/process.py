@@ -12,6 +12,11 @@ from typing import Any
 
 import aiohttp
 
+from hookline.cli.common import database
+from hookline.cli.keys import make_key
+from hookline.settings import load
+from support import nursery
+
 HOOKLINE = (sys.executable, "-m", "hookline")
 
 
@@ -35,14 +40,10 @@ class Serve:
         self.key = ""
         self.mail_address: tuple[str, int] | None = None
         self.log = ""
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: nursery.Process | None = None
 
     async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *HOOKLINE, self.command, *self.arguments, env=self.environment,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        assert self._process.stdout is not None
+        self._process = await nursery.start([self.command, *self.arguments], self.environment)
         said = b""
         while not (found := re.search(self.ready, said)):
             line = await asyncio.wait_for(self._process.stdout.readline(), 30)
@@ -71,17 +72,15 @@ class Serve:
 
     async def run(self, *arguments: str) -> str:
         """Another command on the same data; what it printed."""
-        process = await asyncio.create_subprocess_exec(
-            *HOOKLINE, *arguments, env=self.environment, stdout=asyncio.subprocess.PIPE
-        )
-        printed, _ = await process.communicate()
-        assert process.returncode == 0, printed
-        return printed.decode()
+        process = await nursery.start(arguments, self.environment)
+        printed = (await process.stdout.read()).decode()
+        assert await process.wait() == 0, printed
+        return printed
 
     async def make_key(self) -> None:
-        found = re.search(r"hl_\S+", await self.run("keys", "create", "--name", "test", "--scope", "manage"))
-        assert found is not None
-        self.key = found[0]
+        settings = load(self.environment, {})
+        async with database(settings) as storage:
+            self.key = await make_key(storage, "test", "manage")
 
     async def kill(self) -> None:
         """As a power cut would."""
