@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from email import message_from_bytes
-from email.utils import parseaddr
 from typing import Annotated
 
 import typer
 
-from hookline.cli.common import EVERYTHING, PLACE, TENANT, Mistake, database, with_settings
+from hookline.cli.checking import check_campaign
+from hookline.cli.common import EVERYTHING, PLACE, Mistake, database, with_settings
 from hookline.net.targets import Targets
-from hookline.rules.ids import new_id
-from hookline.settings import Settings, dkim_keys
+from hookline.settings import Settings
 
 
 @with_settings(*PLACE)
@@ -30,10 +27,13 @@ async def check(
         str, typer.Option(metavar="CAMPAIGN_ID", help="See which of the receivers' rules it keeps.")
     ] = "",
     nameserver: Annotated[str, typer.Option(metavar="ADDRESS", help="Whom to ask for DNS records.")] = "",
+    address: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="What your own SMTP server is seen as by the world.")
+    ] = "",
 ) -> int:
     """Try the settings, the database and the SMTP server. Exit code 1 when one does not work."""
     if campaign:
-        return await _check_campaign(settings, campaign, nameserver)
+        return await check_campaign(settings, campaign, nameserver, address)
     results = [
         _check_settings(settings),
         await _check_database(settings),
@@ -47,45 +47,6 @@ async def check(
     for name, well, detail in results:
         print(f"{'ok  ' if well else 'FAIL'}  {name:<10}  {detail}")
     return 0 if all(well for _, well, _ in results) else 1
-
-
-async def _check_campaign(settings: Settings, name: str, nameserver: str) -> int:
-    from hookline.actions.email import campaign_values
-    from hookline.app import build
-    from hookline.mail.sender import Letter, prepare_campaign
-    from hookline.model import Contact, Delivery
-    from hookline.net.txt import lookup
-    from hookline.rules.dkim import signer, signer_for
-    from hookline.rules.receivers import findings
-
-    app = await build(settings)
-    try:
-        campaign = await app.services.storage.campaigns.get(TENANT, name)
-        mailer = app.services.mailer
-        if campaign is None or mailer is None:
-            raise Mistake(
-                f"there is no campaign {name}" if campaign is None else "HOOKLINE_SMTP_URL is not set"
-            )
-        reader = Contact(tenant=TENANT, id="ctc_x", email="reader@example.com", created_at=0, updated_at=0)
-        delivery = Delivery(
-            tenant=TENANT, id=new_id("dlv"), lane=name, kind="email", state="sending", campaign=name,
-            created_at=0, updated_at=0,
-        )  # fmt: skip
-        letter = Letter(
-            prepared=prepare_campaign(campaign.spec),
-            variables=campaign_values(campaign, reader, app.services.clock.now()),
-            address="reader@example.com",
-            list=campaign.list,
-        )
-        path, raw = mailer.compose(delivery, letter)
-        sender = parseaddr(str(message_from_bytes(raw)["from"]))[1]
-        by = signer_for([signer(*key) for key in dkim_keys(settings)], sender)
-        found = await asyncio.to_thread(findings, raw, sender, by, path, lambda n: lookup(n, nameserver))
-    finally:
-        await app.stop()
-    for one in found:
-        print(f"{one.verdict:<9} {one.rule:<25} {one.detail}".rstrip())
-    return int(any(one.verdict == "does not" for one in found))
 
 
 def _check_settings(settings: Settings) -> tuple[str, bool, str]:

@@ -54,6 +54,11 @@ class Relays:
         self._relays = relays
         self._monotonic = monotonic
 
+    @property
+    def hosts(self) -> list[tuple[str, str]]:
+        """The hosts, the best first, each with the provider whose relay it is."""
+        return [(relay.client.host, relay.provider) for relay in self._relays]
+
     async def send(self, write: Write, to: str) -> Sent:
         """Hand a mail to the first server that is well; each is written its own. Raises what ``write`` raises, and
         ``ValueError`` for an address that cannot be written to the wire."""

@@ -173,6 +173,10 @@ class SmtpClient:
                 return fresh
             return await self._transact(fresh, sender, recipient, message)
 
+    @property
+    def host(self) -> str:
+        return self._settings.host
+
     async def check(self) -> SmtpResult | None:
         """Connects, greets and logs in as for a message; None when all that went well, else what did not."""
         async with self._slots:

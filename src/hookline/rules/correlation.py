@@ -31,6 +31,21 @@ _RELAYS = {
 }
 _AMAZON = ("email-smtp.", "email-smtp-fips.")
 
+# What a domain's SPF record includes so that they may send its mail, as their set-up guides say.
+SENDERS = {
+    "mailjet": "spf.mailjet.com",
+    "sendgrid": "sendgrid.net",
+    "ses": "amazonses.com",
+    "postmark": "spf.mtasv.net",
+    "mailgun": "mailgun.org",
+    "brevo": "spf.brevo.com",
+    "resend": "amazonses.com",
+    "sparkpost": "_spf.sparkpostmail.com",
+    "mandrill": "spf.mandrillapp.com",
+    "mailersend": "_spf.mailersend.net",
+    "mailtrap": "_spf.smtp.mailtrap.live",
+}
+
 # Of Resend, MailerSend and Postal the Message-ID or a header of ours is all that may come back.
 RELAYS = tuple(dict.fromkeys((*_RELAYS.values(), "ses", "postal")))
 
