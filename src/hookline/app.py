@@ -15,7 +15,7 @@ from hookline.actions.work import Tools
 from hookline.api import Api
 from hookline.api.inbound import MailDesk
 from hookline.clock import Clock, RealClock
-from hookline.dispatch import MAIL_HANDS, Dispatcher
+from hookline.dispatch import MAIL_CONNECTIONS, Dispatcher
 from hookline.dispatch.replays import Replayer
 from hookline.intake import Intake
 from hookline.mail.campaigns import CampaignRunner
@@ -118,11 +118,13 @@ async def build(
     storage = await open_storage(settings.storage_url, key)
     connections = _most_connections()
     http = HttpClient(targets, max_connections=connections)
-    clients = [SmtpClient(server, connections=MAIL_HANDS) for server in servers]
+    clients = [SmtpClient(server, connections=MAIL_CONNECTIONS) for server in servers]
     relays = [Relay(client, provider) for client, provider in zip(clients, providers, strict=True)]
     token_key = derive(key, "tokens")
     mailer = Mailer(
-        Servers(storage, Relays(relays) if relays else None, Dns(targets.for_mail()), connections=MAIL_HANDS),
+        Servers(
+            storage, Relays(relays) if relays else None, Dns(targets.for_mail()), connections=MAIL_CONNECTIONS
+        ),
         storage,
         settings.public_url,
         token_key,

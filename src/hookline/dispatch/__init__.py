@@ -18,7 +18,7 @@ from hookline.dispatch import standing
 from hookline.dispatch.claiming import Claimer
 from hookline.dispatch.heart import DEAD_AFTER, Heart
 from hookline.dispatch.heeding import Heeder
-from hookline.dispatch.lanes import BORN_LEASED, MAIL_HANDS, PLACES, Lane, Lanes
+from hookline.dispatch.lanes import BORN_LEASED, MAIL_CONNECTIONS, PLACES, Lane, Lanes
 from hookline.dispatch.settling import GROUP, Done, Settler
 from hookline.dispatch.standing import Health, Wait
 from hookline.intake import Intake
@@ -28,7 +28,7 @@ from hookline.rules.lifecycle import crashed, faulted
 from hookline.storage import Storage, StorageUnavailable
 from hookline.storage.units import Accepted
 
-__all__ = ["MAIL_HANDS", "Dispatcher"]
+__all__ = ["MAIL_CONNECTIONS", "Dispatcher"]
 
 log = structlog.get_logger("hookline.dispatch")
 

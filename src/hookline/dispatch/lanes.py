@@ -33,7 +33,9 @@ SHARES = 16
 
 # What must not happen twice is claimed by a commit of its own just before the act, and never held ready.
 BORN_LEASED: frozenset[Kind] = frozenset({"webhook", "slack", "contact"})
-MAIL_HANDS = 16  # a lane claims no more mails than there are connections to the SMTP server
+MAIL_CONNECTIONS = 16
+# Half of them talk to the server, while the others are claimed, looked up and written.
+MAIL_HANDS = 2 * MAIL_CONNECTIONS
 # Changes of contacts go one after another: side by side they would only undo each other.
 HANDS: dict[Kind, int] = {"email": MAIL_HANDS, "contact": 1}
 

@@ -38,8 +38,8 @@ class Done(msgspec.Struct, frozen=True):
 
     @property
     def plain(self) -> bool:
-        """Whether nothing follows from it: no event, no change, no other attempt."""
-        return self.outcome.result == "ok" and not self.outcome.follow_ups and self.outcome.change is None
+        """Whether it went well, and changes nothing that may have to be undone: it can be settled beside others."""
+        return self.outcome.result == "ok" and self.outcome.change is None
 
 
 class Settler:
@@ -85,14 +85,22 @@ class Settler:
             self._waiting -= troubled
 
     async def settle_plain(self, done: Sequence[Done]) -> list[Delivery | None]:
-        """Store the ends of attempts from which nothing else follows, in one go; each delivery as it then is, or
-        ``None`` where it could not be stored and has to be settled by itself."""
-        settlements = [
-            await self._decide(one.delivery, one.outcome, one.started, one.finished) for one in done
-        ]
+        """Store the ends of attempts that went well, in one go; each delivery as it then is, or ``None`` where it
+        could not be stored and has to be settled by itself."""
+        settlements: list[Settlement] = []
         settled: list[Delivery | None] = []
-        for settlement, answer in zip(settlements, await self._flush(settlements), strict=True):
+        try:
+            for one in done:
+                decided = await self._decide(one.delivery, one.outcome, one.started, one.finished)
+                settlements.append(decided)
+            answers = await self._flush(settlements)
+        except BaseException:
+            for settlement in settlements:
+                self._undo(settlement)
+            raise
+        for settlement, answer in zip(settlements, answers, strict=True):
             if isinstance(answer, BaseException):
+                self._undo(settlement)
                 settled.append(None)
             else:
                 self._announce(settlement, answer, settlement.follow_ups)
@@ -101,17 +109,21 @@ class Settler:
 
     async def _settle(self, delivery: Delivery, outcome: Outcome, started: int, finished: int) -> Delivery:
         settlement = await self._decide(delivery, outcome, started, finished)
-        unit = settlement.follow_ups
         try:
             settled = await self._group.submit(settlement)
         except BaseException:
-            if unit is not None:
-                self._intake.give_back(unit, ())
-            if settlement.disable_hook is not None and delivery.hook is not None:  # it is still to be done
-                self._disabled.pop((delivery.tenant, delivery.hook), None)
+            self._undo(settlement)
             raise
-        self._announce(settlement, settled, unit)
+        self._announce(settlement, settled, settlement.follow_ups)
         return settlement.after
+
+    def _undo(self, settlement: Settlement) -> None:
+        """It was not stored: what was promised for it is not owed."""
+        if settlement.follow_ups is not None:
+            self._intake.give_back(settlement.follow_ups, ())
+        hook = settlement.delivery.hook
+        if settlement.disable_hook is not None and hook is not None:  # it is still to be done
+            self._disabled.pop((settlement.delivery.tenant, hook), None)
 
     def _complain(self, delivery: Delivery, error: Exception) -> None:
         if not isinstance(error, StorageUnavailable):
