@@ -17,7 +17,7 @@ RAW = (
     b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\nhttps://m.example/t/u/x\r\n"
 )
 KEY = Signer("shop.example", "h1", ed25519.Ed25519PrivateKey.generate())
-SHORT = Signer("shop.example", "h1", rsa.generate_private_key(65537, 1024))
+SHORT = Signer("shop.example", "h1", rsa.generate_private_key(65537, 1024))  # noqa: S505 - short on purpose
 RECORD = f"v=DKIM1; k=ed25519; p={KEY.public}"
 ZONE: dict[str, list[str]] = {
     "bounces.shop.example TXT": ["v=spf1 ip4:192.0.2.10 include:spf.mailjet.com -all"],
@@ -34,7 +34,7 @@ MAILJET = ("in-v3.mailjet.com", "mailjet")
 def judged(
     zone: dict[str, list[str]] | None = None, silent: tuple[str, ...] = (), **more: Any
 ) -> dict[str, Finding]:
-    mail = {
+    mail: dict[str, Any] = {
         "message": RAW,
         "sender": "a@news.shop.example",
         "path": "b-x@bounces.shop.example",
@@ -49,7 +49,9 @@ def test_all_hold() -> None:
     found = judged(relays=[RELAY, MAILJET])
     assert found.keys() == ALL
     assert {one.verdict for one in found.values()} == {"holds"}, found
-    assert "relay.example (192.0.2.10)" in found["SPF"].detail and "with 1 of 10 look-ups" in found["SPF"].detail
+    assert (
+        "relay.example (192.0.2.10)" in found["SPF"].detail and "with 1 of 10 look-ups" in found["SPF"].detail
+    )
     assert (
         "SPF by bounces.shop.example (relaxed) and DKIM by shop.example (relaxed)"
         in found["alignment"].detail
