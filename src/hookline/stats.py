@@ -39,6 +39,9 @@ EVENT_DEFINITIONS = {
 }
 
 
+NOTHING = dict.fromkeys(COUNTERS, 0)
+
+
 async def campaign_figures(storage: Storage, tenant: str, campaign: str) -> dict[str, int | float | None]:
     """All figures of a campaign, live: read from its counters, never recomputed from its events."""
     return rates(await storage.figures.total(tenant, "campaign", campaign))
@@ -46,22 +49,21 @@ async def campaign_figures(storage: Storage, tenant: str, campaign: str) -> dict
 
 def rates(counts: Mapping[str, int]) -> dict[str, int | float | None]:
     """All counters, ``delivered``, and the rates as fractions of 1 (``None`` without a denominator)."""
-    full: dict[str, int | float | None] = {name: counts.get(name, 0) for name in COUNTERS}
+    full: dict[str, int | float | None] = {**NOTHING, **counts}
+    attempted, bounced = counts.get("attempted", 0), counts.get("bounced", 0)
+    opened, clicked = counts.get("opened", 0), counts.get("clicked", 0)
+    delivered = attempted - bounced - counts.get("pending", 0)
+    full["delivered"] = delivered
+    full["open_rate"] = _rate(opened, delivered)
+    full["click_rate"] = _rate(clicked, delivered)
+    full["click_to_open_rate"] = _rate(clicked, opened)
+    full["unsubscribe_rate"] = _rate(counts.get("unsubscribed", 0), delivered)
+    full["complaint_rate"] = _rate(counts.get("complained", 0), delivered)
+    full["bounce_rate"] = _rate(bounced, attempted)
+    return full
 
-    def count(name: str) -> int:
-        return counts.get(name, 0)
 
-    delivered = count("attempted") - count("bounced") - count("pending")
-
-    def rate(numerator: str, denominator: int) -> float | None:
-        return round(count(numerator) / denominator, 6) if denominator > 0 else None
-
-    return full | {
-        "delivered": delivered,
-        "open_rate": rate("opened", delivered),
-        "click_rate": rate("clicked", delivered),
-        "click_to_open_rate": rate("clicked", count("opened")),
-        "unsubscribe_rate": rate("unsubscribed", delivered),
-        "complaint_rate": rate("complained", delivered),
-        "bounce_rate": rate("bounced", count("attempted")),
-    }
+def _rate(numerator: int, denominator: int) -> float | None:
+    if denominator <= 0:
+        return None
+    return round(numerator / denominator, 6) if numerator else 0.0

@@ -5,12 +5,16 @@ from __future__ import annotations
 from itertools import permutations
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hookline.model import DAY, HOUR, SECOND, Campaign, CampaignInput, ContactList, Delivery, Event
 from hookline.rules.effects import effect_of
 from hookline.rules.ids import new_id
 from hookline.storage import Storage
 from hookline.storage.claiming import Wanted
-from hookline.storage.figures import Bucket
+from hookline.storage.counting import ROLLUPS
+from hookline.storage.figures import Bucket, spans
 from hookline.storage.units import Prepared, Unit
 
 START = 1_790_000_000_000_000 // DAY * DAY
@@ -100,6 +104,38 @@ async def test_by_message_a_figure_counts_when_the_mail_was_sent_and_by_event_wh
     assert await daily(storage, "message", "opened") == [30, 0, 0]
     assert await daily(storage, "event", "opened") == [0, 10, 20]
     assert await daily(storage, "event", "sent") == await daily(storage, "message", "sent") == [30, 0, 0]
+
+
+async def test_a_span_is_summed_up_exactly_whatever_it_begins_and_ends_with(storage: Storage) -> None:
+    messages = await mails(storage, 60)
+    events = [told("opened", m, START + place * 37 * HOUR) for place, m in enumerate(messages)]
+    await storage.accept(Unit("default", 1, tuple(events)))
+    first = START // HOUR
+    for dim, name in (("all", ""), ("domain", "example.com")):
+        for since in (None, first, first + 5, first + 24, first + 800, first + 1000, first + 3000):
+            for until in (None, first, first + 48, first + 49, first + 801, first + 2222):
+                for only in (None, name):
+                    found = await storage.figures.windows(
+                        "default", dim, name=only, timing="event", since=since, until=until, limit=9
+                    )
+                    hours = [event.event.time // HOUR for event in events]
+                    expected = sum((since or 0) <= hour < (until or 2**40) for hour in hours)
+                    assert sum(bucket.figures["opened"] for bucket in found) == expected, (since, until)
+
+
+@given(
+    since=st.none() | st.integers(0, 5000), until=st.none() | st.integers(0, 5000), levels=st.integers(1, 3)
+)
+def test_spans_hold_each_hour_once(since: int | None, until: int | None, levels: int) -> None:
+    sizes = {f"event{after}": size for after, size in ROLLUPS}
+    found = spans("event", since, until, levels)
+    for hour in range(0, 5000, 7):
+        inside = (since is None or since <= hour) and (until is None or hour < until)
+        held = [
+            span for span in found
+            if span.args()[1] <= hour // sizes[span.timing] * sizes[span.timing] < span.args()[2]
+        ]  # fmt: skip
+        assert len(held) == inside, (hour, found)
 
 
 async def test_the_order_of_a_messages_events_changes_no_figure_anywhere(storage: Storage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from litestar import get
@@ -20,8 +21,9 @@ from hookline.storage.figures import Bucket
 
 TAGS = ["Statistics"]
 MOST = 10_000
+BREATH = 100  # rows made before others have their turn
 EVENTS = ("type", "source")
-HOURS = {"hour": 1, "day": 24, "total": None}
+HOURS: dict[str, Literal[1, 24] | None] = {"hour": 1, "day": 24, "total": None}
 Dim = Literal["campaign", "list", "hook", "link", "domain", "type", "source"]
 By = Annotated[
     Dim | None, QueryParameter(description="What each row is about; without it all mail together.")
@@ -115,18 +117,23 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             only={name: value for name, value in given.items() if value is not None},
         )
         dim, parent, name = place(asked)
-        if hours is None and asked.since is None and asked.until is None:
-            found = await figures.totals(key.tenant, dim, parent=parent, name=name, limit=MOST + 1)
-        else:
+        if hours is not None:
             found = await figures.buckets(
                 key.tenant, dim, parent=parent, name=name, timing=timing, hours=hours, since=asked.since,
+                until=asked.until, limit=MOST + 1,
+            )  # fmt: skip
+        elif asked.since is None and asked.until is None:
+            found = await figures.totals(key.tenant, dim, parent=parent, name=name, limit=MOST + 1)
+        else:
+            found = await figures.windows(
+                key.tenant, dim, parent=parent, name=name, timing=timing, since=asked.since,
                 until=asked.until, limit=MOST + 1,
             )  # fmt: skip
         if len(found) > MOST:
             raise bad_parameter(
                 "resolution", f"more than {MOST:,} rows: take a coarser resolution, or narrow since and until"
             )
-        return _shown(asked, found)
+        return await _shown(asked, found)
 
     return [index]
 
@@ -139,17 +146,22 @@ def _rounded(time: int | None, hours: int | None, *, up: bool) -> int | None:
     return (-(-time // size) if up else time // size) * (hours or 1)
 
 
-def _shown(asked: Asked, found: list[Bucket]) -> StatsShown:
+async def _shown(asked: Asked, found: list[Bucket]) -> StatsShown:
     about = EVENT_DEFINITIONS if asked.by in EVENTS else DEFINITIONS
     if asked.by == "hook":
         about = {**DEFINITIONS, **EVENT_DEFINITIONS}
+    data: list[dict[str, Any]] = []
+    for place, bucket in enumerate(found, 1):
+        data.append(row(asked.by, bucket))
+        if place % BREATH == 0:
+            await asyncio.sleep(0)
     return StatsShown(
         by=asked.by,
         resolution=asked.resolution,
         timing=asked.timing,
         since=_time(asked.since),
         until=_time(asked.until),
-        data=[row(asked.by, bucket) for bucket in found],
+        data=data,
         definitions={name: about[name] for name in about if name not in ("recipients", "waiting")},
     )
 

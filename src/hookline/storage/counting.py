@@ -22,6 +22,11 @@ Name = tuple[str, str]
 """A tenant and a message's id."""
 KEY_COLUMNS = "tenant:t dim:t parent:t name:t timing:t hour:i"
 _KEYS = "tenant, dim, parent, name, timing, hour"
+ROLLUPS = (("", 1), (" day", 24), (" 32 days", 32 * 24))
+"""What hours are summed up in, in hours, and what follows the timing: an answer about a year reads the coarsest."""
+DAYS, MONTHS = 2, 3
+LEVELS = {"domain": MONTHS}
+"""How many of these are counted; of a dimension with many names all, else days."""
 
 
 def _add(figures: Iterable[str]) -> tuple[str, str]:
@@ -59,6 +64,11 @@ HITS_FROM = (
 HITS_OF = f"SELECT {_HIT} FROM hits h, {{v}} WHERE h.tenant = v.tenant AND h.message = v.message"
 
 
+def buckets_of(timing: str, hour: int, dim: str) -> list[tuple[str, int]]:
+    """Where an hour counts: as itself, and in what hours are summed up in."""
+    return [(timing + after, hour // size * size) for after, size in ROLLUPS[: LEVELS.get(dim, DAYS)]]
+
+
 class _Letter(NamedTuple):
     """A message as it is counted: under what."""
 
@@ -91,10 +101,11 @@ class Tally:
         self.changed.add(name)
         self.histories[name] = history
         for (link, figure, hour), value in figures.items():
-            for *place, hourly in self._places(name, link):
+            for *place, timed in self._places(name, link):
                 buckets = [("total", 0)]
-                if hourly:
-                    buckets += [("event", hour), ("message", history.hour)]
+                if timed:
+                    dim = place[0]
+                    buckets += [*buckets_of("event", hour, dim), *buckets_of("message", history.hour, dim)]
                 for bucket in buckets:
                     sums = self._sums.setdefault((name[0], *place, *bucket), {})
                     sums[figure] = sums.get(figure, 0) + value
@@ -148,14 +159,14 @@ def count_events(items: Sequence[Prepared]) -> Plan[None]:
     sums: Counter[tuple[str, str, str, str, str, int]] = Counter()
     for (tenant, kind, source, hour), count in alike.items():
         for dim, name in (("type", kind), ("source", source)):
-            sums[tenant, dim, "", name, "total", 0] += count
-            sums[tenant, dim, "", name, "event", hour] += count
+            for timing, when in (("total", 0), *buckets_of("event", hour, dim)):
+                sums[tenant, dim, "", name, timing, when] += count
     text, columns = ADD_EVENTS
     yield Many(text, columns, [(*key, value) for key, value in sums.items()])
     owed = Counter([(d.tenant, d.hook or "", i.event.time // HOUR) for i in items for d in i.deliveries])
     made: Counter[tuple[str, str, str, str, str, int]] = Counter()
     for (tenant, hook, hour), count in owed.items():
-        for timing, when in (("total", 0), ("event", hour)):
+        for timing, when in (("total", 0), *buckets_of("event", hour, "hook")):
             made[tenant, "hook", "", hook, timing, when] += count
     if made:
         text, columns = ADD_DELIVERIES

@@ -7,7 +7,10 @@ from importlib import resources
 from hookline.storage.plans import Database, Plan, Sql, StorageUnavailable, one
 from hookline.storage.sealing import fingerprint
 
-BLOB = {"sqlite": "BLOB", "postgres": "BYTEA"}
+HOLES = {
+    "sqlite": {"{blob}": "BLOB", "{by_key}": " WITHOUT ROWID"},  # rows lie in the order of their key
+    "postgres": {"{blob}": "BYTEA", "{by_key}": ""},
+}
 # Any number, the same for all Hookline processes: PostgreSQL's advisory lock for migrating.
 LOCK = 7_205_759_403
 
@@ -22,7 +25,9 @@ def _files() -> list[tuple[int, str]]:
 
 def _statements(text: str, dialect: str) -> list[str]:
     lines = [line.split("--", 1)[0].rstrip() for line in text.splitlines()]
-    whole = "\n".join(line for line in lines if line).replace("{blob}", BLOB[dialect])
+    whole = "\n".join(line for line in lines if line)
+    for hole, filling in HOLES[dialect].items():
+        whole = whole.replace(hole, filling)
     return [statement.strip() for statement in whole.split(";\n") if statement.strip(" ;\n")]
 
 

@@ -426,7 +426,9 @@ CREATE INDEX hits_ip ON hits (tenant, ip, time) WHERE ip IS NOT NULL;
 
 -- Counted in the same commit as the events that they count (storage.counting). dim says what name is: the
 -- id of a campaign, say; parent is the campaign (or hook) of a link, and of a domain within a campaign. timing is
--- 'total' (hour 0), 'event' or 'message'; hour counts since 1970.
+-- 'total' (hour 0), 'event' or 'message', and 'event day', 'message 32 days' and the like for what the hours of so long
+-- come to, in UTC; hour counts since 1970. The key is in the order in which figures are read: one row a name in all, then the
+-- hours of each name.
 CREATE TABLE counters (
   tenant TEXT NOT NULL,
   dim TEXT NOT NULL,
@@ -451,10 +453,10 @@ CREATE TABLE counters (
   complained BIGINT NOT NULL DEFAULT 0,
   unsubscribed BIGINT NOT NULL DEFAULT 0,
   cancelled BIGINT NOT NULL DEFAULT 0,
-  PRIMARY KEY (tenant, dim, parent, name, timing, hour)
-);
+  PRIMARY KEY (tenant, dim, parent, timing, name, hour)
+){by_key};
 -- The biggest domains of a campaign, however many it has.
-CREATE INDEX counters_top ON counters (tenant, dim, parent, attempted) WHERE parent <> '';
+CREATE INDEX counters_top ON counters (tenant, dim, parent, attempted) WHERE parent <> '' AND timing = 'total';
 
 CREATE TABLE connections (
   tenant TEXT NOT NULL,
