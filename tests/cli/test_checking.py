@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from msgspec.structs import replace
 
+from hookline.cli import setup
 from hookline.cli.checking import check_campaign
 from hookline.cli.common import Mistake
 from hookline.model import Campaign, CampaignInput, Connection, Template
 from hookline.rules.dkim import signer
 from hookline.settings import Settings, secret_key
 from hookline.storage import open_storage
+from support.mailserver import serving_mail
 from support.zone import serving_zone
 
 PEM = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -76,3 +79,23 @@ async def test_what_cannot_be_checked(settings: Settings) -> None:
         await check_campaign(settings, "cmp_y", "", "")
     with pytest.raises(Mistake, match="IP address"):
         await check_campaign(settings, "cmp_x", "", "relay.example")
+
+
+async def test_servers_kept_as_connections_are_tried_too(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage = await open_storage(settings.storage_url, secret_key(settings))
+    async with serving_mail() as server:
+        for name, url in (("con_a", server.url), ("con_b", "smtp://127.0.0.1:1")):
+            new = Connection(
+                tenant="default", id=name, name="x", kind="smtp", base_url=url, credentials={}, created_at=1
+            )
+            await storage.access.put_connection(new)
+        await storage.close()
+        here = replace(settings, allow_targets="127.0.0.0/8", smtp_url="")
+        assert await setup.checked(here) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines if "con_" in line] == [
+        ["ok", "SMTP", "con_a,"],
+        ["FAIL", "SMTP", "con_b,"],
+    ]

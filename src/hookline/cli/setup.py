@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hookline.cli.checking import check_campaign
-from hookline.cli.common import EVERYTHING, PLACE, Mistake, database, with_settings
+from hookline.cli.common import EVERYTHING, PLACE, TENANT, Mistake, database, with_settings
 from hookline.net.targets import Targets
 from hookline.settings import Settings
 
@@ -34,10 +34,16 @@ async def check(
     """Try the settings, the database and the SMTP server. Exit code 1 when one does not work."""
     if campaign:
         return await check_campaign(settings, campaign, nameserver, address)
+    return await checked(settings)
+
+
+async def checked(settings: Settings) -> int:
+    """Print a line for each of them."""
     results = [
         _check_settings(settings),
         await _check_database(settings),
         await _check_smtp(settings),
+        *await _check_connections(settings),
         (
             "public URL",
             True,
@@ -72,7 +78,11 @@ async def _check_smtp(settings: Settings) -> tuple[str, bool, str]:
     from hookline.rules.correlation import relay_of
 
     if not settings.smtp_url:
-        return "SMTP", True, "not set: HOOKLINE_SMTP_URL is needed to send mail"
+        return (
+            "SMTP",
+            True,
+            "not set: HOOKLINE_SMTP_URL, or a connection of kind smtp, is needed to send mail",
+        )
     well, told = True, []
     try:
         servers = parse_smtp_urls(settings.smtp_url)
@@ -89,6 +99,31 @@ async def _check_smtp(settings: Settings) -> tuple[str, bool, str]:
         well = well and trouble is None
         told.append(where if trouble is None else f"{where}: {trouble.detail}")
     return "SMTP", well, ", ".join(told)
+
+
+async def _check_connections(settings: Settings) -> list[tuple[str, bool, str]]:
+    """The SMTP servers that are kept as connections; none where the settings or the database, which are told of, are
+    in the way."""
+    from hookline.mail.servers import Servers
+    from hookline.net.dns import Dns
+
+    results = []
+    try:
+        targets = Targets.parse(settings.allow_targets)
+        async with database(settings) as storage:
+            servers = Servers(storage, None, Dns(targets.for_mail()))
+            for connection in await storage.access.smtp_connections(TENANT):
+                client = servers.client(connection)
+                trouble = await client.check()
+                await client.close()
+                where = f"{connection.id}, {connection.base_url}"
+                results.append(
+                    ("SMTP", trouble is None, where if trouble is None else f"{where}: {trouble.detail}")
+                )
+            await servers.close()
+    except (Mistake, ValueError):
+        return []
+    return results
 
 
 def _where(settings: Settings, dialect: str) -> str:
