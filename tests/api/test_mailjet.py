@@ -155,3 +155,40 @@ async def test_other_clients_write_otherwise(api: Client, media: str | None, bod
 async def test_what_cannot_be_read_is_a_400(api: Client, body: bytes) -> None:
     answer = await api.post(PATH, body)
     assert (answer.status, answer.json["StatusCode"]) == (400, 400)
+
+
+async def test_lists_are_filtered_sorted_and_counted(api: Client) -> None:
+    urls = mailjet(api).eventcallbackurl
+    for kind, version, status in (("open", 1, "alive"), ("click", 2, "dead"), ("spam", 2, "alive")):
+        data = {
+            "EventType": kind,
+            "Url": f"https://shop.example/{kind}",
+            "Version": version,
+            "Status": status,
+        }
+        assert (await call(urls.create, data=data))[0] == 201
+    for filters, kinds, total in (
+        ({"EventType": "click"}, ["click"], 1),
+        ({"Status": "alive"}, ["open", "spam"], 2),
+        ({"Version": 2}, ["click", "spam"], 2),
+        ({"IsBackup": "true"}, [], 0),
+        ({"IsBackup": 0, "Limit": 0}, ["open", "click", "spam"], 3),
+        ({"limit": 1, "offset": 1}, ["click"], 3),
+        ({"Sort": "ID desc"}, ["spam", "click", "open"], 3),
+        ({"sort": "EventType+DESC", "Limit": 2}, ["spam", "open"], 3),
+        ({"Url": "https://shop.example/open"}, ["open"], 1),
+    ):
+        code, found = await call(urls.get, filters=filters)
+        assert code == 200, found
+        assert ([row["EventType"] for row in found["Data"]], found["Total"]) == (kinds, total), filters
+        assert found["Count"] == len(kinds)
+    assert (await call(urls.get, filters={"CountOnly": 1}))[1] == {"Count": 3, "Data": [], "Total": 3}
+    for wrong in (
+        {"EventType": "opened"},
+        {"Limit": 1001},
+        {"Offset": -1},
+        {"Sort": "Colour"},
+        {"Sort": "ID up"},
+    ):
+        code, error = await call(urls.get, filters=wrong)
+        assert (code, error["StatusCode"]) == (400, 400) and next(iter(wrong)) in error["ErrorMessage"]

@@ -264,6 +264,7 @@ async def test_one_click_leaves_the_list(mail_api: Client, mail: Mail, body: str
         await events(mail_api, "contact.unsubscribed"),
     )
     assert told["data"]["list"] == left["data"]["list"] == listed["id"]
+    assert told["data"]["method"] == ("page" if body == "empty" else "one-click")
     assert told["data"]["contact"] == left["data"]["contact"] == contact["id"]
     [entry] = (await mail_api.get("/v1/suppressions")).json["data"]
     assert (entry["address"], entry["reason"], entry["list"]) == (

@@ -87,11 +87,21 @@ def test_it_is_listed() -> None:
         (
             "bounce",
             "email.bounced",
-            {"hard": True, "reason": "user_unknown", "detail": "550 5.1.1 no such user"},
+            {
+                "hard": True,
+                "reason": "user_unknown",
+                "detail": "550 5.1.1 no such user",
+                "smtp_code": 550,
+                "enhanced_code": "5.1.1",
+            },
         ),
         ("blocked", "email.blocked", {"reason": "blocked", "detail": "preblocked"}),
         ("spam", "email.complained", {"detail": "JMRPP"}),
-        ("unsub", "email.unsubscribed", {"ip": "192.0.2.7", "user_agent": "List-Unsubscribe"}),
+        (
+            "unsub",
+            "email.unsubscribed",
+            {"ip": "192.0.2.7", "user_agent": "List-Unsubscribe", "method": "one-click"},
+        ),
     ],
 )
 def test_the_seven_events(name: str, kind: str, facts: dict[str, Any]) -> None:
@@ -141,7 +151,7 @@ def test_sent_is_delivered_where_the_mailer_has_said_sent() -> None:
     ],
 )
 def test_reasons_are_of_the_closed_list(related: Any, error: Any, reason: str) -> None:
-    soft = sample("bounce", hard_bounce=False, error_related_to=related, error=error)
+    soft = sample("bounce", hard_bounce=False, error_related_to=related, error=error, comment="")
     facts = parse(body(soft))[0].facts
     assert (facts["hard"], facts["reason"]) == (False, reason)
 
@@ -242,3 +252,29 @@ def test_a_name_with_a_colon_is_refused() -> None:
 def test_the_time_may_be_a_text_or_have_a_fraction(time: Any) -> None:
     [event] = parse(body(sample("open", time=time)))
     assert event.time == 1_700_000_000_000_000
+
+
+def test_a_permanent_refusal_of_a_living_address_is_not_hard() -> None:
+    for error, hard in (("user unknown", True), ("quota exceeded", False)):
+        for permanent in (True, 1, "true", "1"):
+            [event] = parse(body(sample("bounce", error=error, hard_bounce=permanent, comment="")))
+            assert event.facts["hard"] is hard
+        assert parse(body(sample("bounce", error=error, hard_bounce="false")))[0].facts["hard"] is False
+
+
+@pytest.mark.parametrize(
+    ("payload", "metadata"),
+    [
+        ('{"order": 17, "vip": true}', {"order": 17, "vip": True}),
+        ("order 17", {"Payload": "order 17"}),
+        ("[1]", {"Payload": "[1]"}),
+        ("{", {"Payload": "{"}),
+        ("", None),
+        (17, None),
+    ],
+)
+def test_what_the_sender_attached_comes_back(payload: Any, metadata: Any) -> None:
+    [event] = parse(body(sample("open", Payload=payload, customcampaign="spring")))
+    assert (event.facts["tags"], event.facts.get("metadata")) == (["spring"], metadata)
+    [named] = parse(body(sample("open", CustomID="order-17")))
+    assert named.facts["metadata"] == {"CustomID": "order-17"} and "tags" not in named.facts

@@ -110,3 +110,12 @@ def test_every_error_is_one_that_mailjet_has() -> None:
     pairs = set(mailjet.ERRORS.values()) | {mailjet.UNKNOWN}
     assert pairs <= set(provider.REASONS)
     assert mailjet.number_of("", 53) == 0
+
+
+def test_one_click_and_what_was_attached_are_told_as_mailjet_tells_them() -> None:
+    told = mailjet.to_object(
+        event_of("email.unsubscribed", method="one-click", user_agent="bot", metadata={"order": "17"})
+    )
+    assert (told["agent"], told["geo"], told["Payload"]) == ("List-Unsubscribe", "", '{"order":"17"}')
+    told = mailjet.to_object(event_of("email.unsubscribed", method="page", metadata={"Payload": "17"}))
+    assert (told["agent"], told["Payload"]) == ("", "17")

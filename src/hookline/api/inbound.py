@@ -136,7 +136,7 @@ class MailDesk:
         if message.campaign is not None:
             campaign = await self._storage.campaigns.get(message.tenant, message.campaign)
             listed = campaign.list if campaign else ""
-        event = await self._tracker.leave(message, listed, {"provider": "smtp"})
+        event = await self._tracker.leave(message, listed, {"provider": "smtp", "method": "mail"})
         return replace(found, message=message.id, event=event.id, duplicate=event.duplicate)
 
     async def _reports(

@@ -16,7 +16,7 @@ import msgspec
 from litestar import Request, Response, delete, get, post, put
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from msgspec import Struct
 
 from hookline.api import errors
@@ -59,6 +59,36 @@ class Callback(Struct, frozen=True, rename="pascal", kw_only=True):
     status: Literal["alive", "dead"]
     url: str
     version: int
+
+
+class Asked(Struct, frozen=True, rename="pascal", kw_only=True):
+    """The filters of a list, and Mailjet's common ones: ``Sort`` is a field's name, with ``desc`` behind it or not;
+    ``Limit=0`` asks for all."""
+
+    event_type: EventType | None = None
+    status: Literal["alive", "dead"] | None = None
+    version: Literal[1, 2, "1", "2"] | None = None
+    is_backup: bool | None = None
+    url: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 10
+    offset: Annotated[int, msgspec.Meta(ge=0)] = 0
+    sort: str = "ID asc"
+    count_only: bool = False
+
+    def wants(self, row: Callback) -> bool:
+        wanted = (self.event_type, self.status, self.is_backup, self.url)
+        given = (row.event_type, row.status, row.is_backup, row.url)
+        version = self.version is None or int(self.version) == row.version
+        return version and all(one in (None, other) for one, other in zip(wanted, given, strict=True))
+
+    def order(self) -> tuple[str, bool]:
+        """The field to sort by, and whether it falls. ApiError 400."""
+        name, _, way = self.sort.replace("+", " ").strip().partition(" ")
+        named = dict(zip(Callback.__struct_encode_fields__, Callback.__struct_fields__, strict=True))
+        field = {shown.lower(): own for shown, own in named.items()}.get(name.lower())
+        if field is None or way.strip().lower() not in ("", "asc", "desc"):
+            raise ApiError(400, f"Sort: one of {', '.join(named)}, and asc or desc")
+        return field, way.strip().lower() == "desc"
 
 
 class Callbacks(Struct, frozen=True, rename="pascal"):
@@ -205,8 +235,20 @@ def _shown(hook: Hook) -> Callback:
     )
 
 
-def _answer(hooks: list[Hook], total: int | None = None) -> Callbacks:
-    return Callbacks(len(hooks), [_shown(hook) for hook in hooks], len(hooks) if total is None else total)
+def _answer(hook: Hook) -> Callbacks:
+    return Callbacks(1, [_shown(hook)], 1)
+
+
+def _asked(query: Mapping[str, str]) -> Asked:
+    """The filters of a list, whose names Mailjet's clients spell ``Limit`` or ``limit``. ApiError 400."""
+    names = {name.lower(): name for name in Asked.__struct_encode_fields__}
+    given = {names[name.lower()]: text for name, text in query.items() if name.lower() in names and text}
+    try:
+        asked = msgspec.convert(given, Asked, strict=False)
+    except msgspec.ValidationError as error:
+        raise errors.from_validation(error, Asked) from None
+    asked.order()
+    return asked
 
 
 def _checked(given: Given) -> Given:
@@ -251,26 +293,26 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     common: dict[str, Any] = {"opt": BASIC, "exception_handlers": handlers, "include_in_schema": False}
 
     @get(PATH, **common)
-    async def index(
-        key: Caller,
-        event_type: Annotated[EventType | None, QueryParameter(name="EventType")] = None,
-        limit: Annotated[int, QueryParameter(name="Limit", ge=0, le=1000)] = 10,
-        offset: Annotated[int, QueryParameter(name="Offset", ge=0)] = 0,
-    ) -> Callbacks:
-        found = [hook for hook in await desk.all(key.tenant) if event_type in (None, _event_type(hook))]
-        return _answer(found[offset:][: limit or None], len(found))
+    async def index(request: Request[Any, Any, Any], key: Caller) -> Callbacks:
+        asked = _asked(request.query_params)
+        rows = [_shown(hook) for hook in await desk.all(key.tenant)]
+        found = [row for row in rows if asked.wants(row)]
+        field, falling = asked.order()
+        found.sort(key=lambda row: getattr(row, field), reverse=falling)
+        page = [] if asked.count_only else found[asked.offset :][: asked.limit or None]
+        return Callbacks(len(found) if asked.count_only else len(page), page, len(found))
 
     @post(PATH, **common)
     async def create(request: Request[Any, Any, Any], key: Caller) -> Callbacks:
-        return _answer([await desk.create(key.tenant, _given(await request.body()))])
+        return _answer(await desk.create(key.tenant, _given(await request.body())))
 
     @get(PATH + "/{name:str}", **common)
     async def one(key: Caller, name: FromPath[str]) -> Callbacks:
-        return _answer([await desk.find(key.tenant, name)])
+        return _answer(await desk.find(key.tenant, name))
 
     @put(PATH + "/{name:str}", **common)
     async def change(request: Request[Any, Any, Any], key: Caller, name: FromPath[str]) -> Callbacks:
-        return _answer([await desk.change(key.tenant, name, _given(await request.body()))])
+        return _answer(await desk.change(key.tenant, name, _given(await request.body())))
 
     @delete(PATH + "/{name:str}", **common)
     async def remove(key: Caller, name: FromPath[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 from litestar import HttpMethod, Request, Response, route
@@ -24,6 +25,8 @@ PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
     " frame-ancestors 'none'; base-uri 'none'",
 }
+LONGEST_FORM = 4096  # bytes of what is posted that are looked at
+_ONE_CLICK = re.compile(rb"List-Unsubscribe\b.{0,200}?One-Click", re.I | re.S)
 FETCH = [HttpMethod.GET, HttpMethod.HEAD]
 T = TypeVar("T", bound=tokens.Token)
 
@@ -48,7 +51,7 @@ button {{ font: inherit; padding: .6rem 1.4rem; cursor: pointer; }}
 ASK = PAGE.format(
     title="Unsubscribe?",
     body='<p>You will get no more of these mails.</p>\n<form method="post">'
-    '<button name="List-Unsubscribe" value="One-Click">Unsubscribe</button></form>',
+    '<button name="unsubscribe" value="page">Unsubscribe</button></form>',
 )
 DONE = PAGE.format(title="You are unsubscribed", body="<p>You will get no more of these mails.</p>")
 UNKNOWN = PAGE.format(
@@ -120,6 +123,16 @@ def _about(request: Request[Any, Any, Any]) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
+async def _method(request: Request[Any, Any, Any]) -> str:
+    """``one-click`` for what RFC 8058 has receivers post, as a form of either kind; ``page`` for our own button."""
+    start = b""
+    async for piece in request.stream():
+        start += piece
+        if len(start) >= LONGEST_FORM:
+            break
+    return "one-click" if _ONE_CLICK.search(start) else "page"
+
+
 def routes(services: Services) -> list[HTTPRouteHandler]:
     tracker = Tracker(services)
 
@@ -135,7 +148,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         found = tracker.read(token, tokens.UnsubscribeToken)
         page, status = ASK, 200
         if request.method == "POST":
-            known = await tracker.unsubscribe(found, _about(request))
+            known = await tracker.unsubscribe(found, {"method": await _method(request), **_about(request)})
             page, status = (DONE, 200) if known else (UNKNOWN, 404)
         return Response(page, status_code=status, media_type="text/html", headers=PAGE_HEADERS)
 

@@ -17,7 +17,8 @@ from typing import Any
 from hookline.providers import fields, proofs
 from hookline.providers.parsed import Incoming, ParsedEvent
 from hookline.providers.provider import Credentials, Provider
-from hookline.rules.mailjet import TYPES
+from hookline.rules import cel
+from hookline.rules.mailjet import HEADER, PAYLOAD, TYPES
 
 NAME = "mailjet"
 
@@ -79,21 +80,42 @@ def _event(place: int, raw: bytes, event: Mapping[str, Any]) -> ParsedEvent:
         email=fields.address(email),
         time=time,
         message=fields.message_id(event.get("CustomID")),
-        facts=_facts(name, event),
+        facts=_facts(name, event) | _about(event),
     )
+
+
+def _about(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What the sender attached: the campaign's name (X-Mailjet-Campaign), his id, and his text or JSON object."""
+    given, payload = fields.text(event.get("CustomID")), fields.text(event.get(PAYLOAD))
+    own = {} if given is None or fields.message_id(given) else {"CustomID": given}
+    try:
+        attached = fields.plain(cel.from_json(payload.encode())) if payload else None
+    except ValueError:
+        attached = None
+    if payload and attached is None:
+        attached = {PAYLOAD: payload}
+    tags = fields.texts(event.get("customcampaign"))
+    return fields.told(tags=tags, metadata={**own, **(attached or {})} or None)
 
 
 def _facts(name: str, event: Mapping[str, Any]) -> dict[str, Any]:
     agent = fields.text(event.get("agent"))
     error = fields.text(event.get("error"))
+    if name == "bounce":
+        said = fields.told(detail=error) | fields.answer(event.get("comment"))
+        reason = _reason(event)
+        if reason == "other":
+            reason = fields.verdict(said)[0]
+        permanent = str(event.get("hard_bounce")).lower() in ("true", "1")
+        return said | {"reason": reason, "hard": permanent and reason in fields.MAYBE_DEAD}
     told = fields.told(
         url=fields.text(event.get("url")) if name == "click" else None,
         ip=fields.text(event.get("ip")),
         user_agent=agent,
-        hard=event.get("hard_bounce") is True if name == "bounce" else None,
-        reason=_reason(event) if name in ("bounce", "blocked") else None,
+        reason=_reason(event) if name == "blocked" else None,
+        method="one-click" if name == "unsub" and agent == HEADER else None,
         # What the other server said, or the name of the feedback loop.
-        detail=fields.text(event.get("smtp_reply") or event.get("comment") or event.get("source")) or error,
+        detail=fields.text(event.get("smtp_reply") or event.get("source")) or error,
     )
     return told | fields.by_machine(TYPES[name], agent)
 

@@ -25,6 +25,9 @@ TYPES: Mapping[str, str] = {
     "unsub": "email.unsubscribed",
 }
 NAMES: Mapping[str, str] = {ours: theirs for theirs, ours in TYPES.items()} | {"email.delivered": "sent"}
+HEADER = "List-Unsubscribe"
+"""The agent of those who left by the header of that name."""
+PAYLOAD = "Payload"
 BATCH = 1000
 EVERY = SECOND
 """A grouped call holds the events of one second."""
@@ -76,7 +79,8 @@ def to_object(event: Event) -> dict[str, Any]:
     """One email event as Mailjet's object.
 
     ``MessageID`` is an integer of up to 63 bits as Mailjet's are, so JavaScript cannot hold it:
-    ``mj_message_id`` is the same as text. ``CustomID`` is our message's id, ``customcampaign`` our campaign's.
+    ``mj_message_id`` is the same as text. ``CustomID`` is our message's id, ``customcampaign`` our campaign's,
+    ``Payload`` the mail's metadata.
     """
     data = msgspec.json.decode(event.data) if event.data else {}
     name = NAMES[event.type]
@@ -93,7 +97,7 @@ def to_object(event: Event) -> dict[str, Any]:
         "customcampaign": campaign,
         "mj_message_id": str(number),
         "CustomID": message,
-        "Payload": "",
+        "Payload": _payload(data.get("metadata")),
     } | _more(name, data)
 
 
@@ -128,7 +132,17 @@ def _more(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
         case "spam":
             return {"source": _text(data, "detail") or _text(data, "provider")}
         case _:
+            if data.get("method") == "one-click":
+                seen["agent"] = HEADER
             return {"mj_list_id": number_of(_text(data, "list"), 53)} | seen
+
+
+def _payload(metadata: object) -> str:
+    """What the sender attached to a mail; as it was where it came from Mailjet."""
+    if not isinstance(metadata, dict) or not metadata:
+        return ""
+    whole = metadata.get(PAYLOAD)
+    return whole if isinstance(whole, str) and len(metadata) == 1 else msgspec.json.encode(metadata).decode()
 
 
 def _text(data: Mapping[str, Any], name: str) -> str:
