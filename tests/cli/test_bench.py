@@ -39,6 +39,7 @@ def test_a_campaign_is_measured_the_whole_way(tmp_path: Path) -> None:
     told = json.loads(ran.out)
     assert told["nothing_lost"] and told["sent"] == told["taken"] == told["recorded"] == 120
     assert 4000 < told["mail_bytes"] < 9000 and told["cpu_ms"] > 0
+    assert told["bare_per_second"] > 0 and told["ratio"] > 0
 
 
 def test_readers_are_measured_alone_and_beside_a_campaign(tmp_path: Path) -> None:

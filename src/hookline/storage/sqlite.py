@@ -139,7 +139,7 @@ class SqliteDatabase:
     def __init__(self, path: Path, readers: int = 4) -> None:
         self._path = path
         path.touch(mode=0o600, exist_ok=True)
-        self._writer = self._connect(64)
+        self._writer = self._connect(32)
         self._writer.execute("PRAGMA wal_autocheckpoint=0")
         # The loop never waits for another process's lock: it is asked for again a moment later.
         self._writer.execute("PRAGMA busy_timeout=0").fetchall()

@@ -84,6 +84,12 @@ def bench(
     contacts: Annotated[
         int, typer.Option(min=1, max=10**7, help="With --mail or --hits: how many the campaign goes to.")
     ] = 20_000,
+    beginning: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", min=0.1, max=3600, help="With --mail: send for so long, not to the end."
+        ),
+    ] = None,
     rate: Annotated[float, typer.Option(min=1, max=100_000, help="With --hits: how many a second.")] = 1000.0,
     json: Annotated[
         str,
@@ -119,7 +125,7 @@ def bench(
         try:
             if hits:
                 return runner.run(_hits(contacts, options, rate, json))
-            return runner.run(_mail(contacts, database, json) if mail else _bench(options, json))
+            return runner.run(_mail(contacts, database, beginning, json) if mail else _bench(options, json))
         except asyncio.CancelledError:
             return TERMINATED
 
@@ -134,11 +140,13 @@ def _ill(receivers: str) -> tuple[str, ...]:
     return tuple(name for name in named if name != "fast")
 
 
-async def _mail(contacts: int, database: str, json: str) -> int:
+async def _mail(contacts: int, database: str, beginning: float | None, json: str) -> int:
     from hookline.cli.bench.mail import measure
+    from hookline.cli.serving import tune
 
     _end_on_sigterm()
-    found = await measure(contacts, database)
+    tune()  # as a server is
+    found = await measure(contacts, database, beginning)
     await _tell(found, json)
     return 0 if found.nothing_lost else LOST
 
