@@ -202,6 +202,12 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         waiting = await _waiting(services, key.tenant, found)
         return page_of(found, limit, lambda delivery: _shown(delivery, waiting.get(delivery.id)))
 
+    return [index, *_single(services)]
+
+
+def _single(services: Services) -> list[HTTPRouteHandler]:
+    deliveries, clock = services.storage.deliveries, services.clock
+
     @get("/v1/deliveries/{delivery_id:str}", tags=TAGS, operation_id="getDelivery", summary="A delivery")
     async def one(key: Caller, delivery_id: FromPath[str]) -> DeliveryTold:
         """With every attempt, the first first."""
@@ -234,4 +240,4 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         services.dispatcher.wake()
         return _shown(after)
 
-    return [index, one, retry]
+    return [one, retry]

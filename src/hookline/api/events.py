@@ -86,6 +86,16 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             raise not_found("event", event_id)
         return await traced(services.storage, event, services.dispatcher.waits)
 
+    @get("/v1/event-types", tags=TAGS, operation_id="listEventTypes", summary="The events of Hookline's own")
+    async def types() -> EventTypes:
+        return EventTypes(catalogue())
+
+    return [publish, index, one, _stream(services), types]
+
+
+def _stream(services: Services) -> HTTPRouteHandler:
+    events = services.storage.events
+
     @get(
         "/v1/events/stream", tags=TAGS, operation_id="streamEvents", summary="Follow events as they come",
         media_type=streaming.MEDIA_TYPE,
@@ -122,8 +132,4 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         feed = streaming.follow(after, events.last_place, start, allowed)
         return Stream(feed, media_type=streaming.MEDIA_TYPE, headers={"x-accel-buffering": "no"})
 
-    @get("/v1/event-types", tags=TAGS, operation_id="listEventTypes", summary="The events of Hookline's own")
-    async def types() -> EventTypes:
-        return EventTypes(catalogue())
-
-    return [publish, index, one, stream, types]
+    return stream

@@ -82,6 +82,10 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         """What it still owes, and what is held, is cancelled."""
         await desk.delete(key.tenant, hook_id)
 
+    return [create, index, one, change, remove, *_secrets(services, desk), *_trials(desk)]
+
+
+def _secrets(services: Services, desk: Desk) -> list[HTTPRouteHandler]:
     @get(
         "/v1/hooks/{hook_id:str}/secret", opt=MANAGE, tags=TAGS, operation_id="getHookSecret",
         summary="What a webhook is signed with",
@@ -97,6 +101,10 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         """A new secret, and a new key pair where there is one. During the grace the old ones sign, too."""
         return hook_keys.shown(await desk.rotate(key.tenant, hook_id, data), services.clock.now())
 
+    return [secret, rotate]
+
+
+def _trials(desk: Desk) -> list[HTTPRouteHandler]:
     @post(
         "/v1/hooks/{hook_id:str}/test", status_code=200, tags=TAGS, operation_id="testHook",
         summary="Try a hook now",
@@ -113,7 +121,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         """As with a saved one. A webhook is signed with the secret that it brings, or one that nobody knows."""
         return await desk.test(desk.make(key.tenant, data.hook), data, "/hook")
 
-    return [create, index, one, change, remove, secret, rotate, test, test_unsaved]
+    return [test, test_unsaved]
 
 
 class Desk:

@@ -122,22 +122,24 @@ def _shown(template: Template) -> TemplateShown:
     )
 
 
+async def _find(services: Services, tenant: str, name: str) -> Template:
+    found = await services.storage.templates.get(tenant, name)
+    if found is None:
+        raise not_found("template", name)
+    return found
+
+
+async def _store(services: Services, template: Template) -> TemplateShown:
+    shown = _shown(template)
+    if template.name.startswith("tpl_"):
+        raise invalid("/name", "a name does not begin with tpl_, as ids do")
+    if await services.storage.templates.put(template) is None:
+        raise ApiError(409, f"there is a template {template.name!r} already")
+    return shown
+
+
 def routes(services: Services) -> list[HTTPRouteHandler]:
     templates, clock = services.storage.templates, services.clock
-
-    async def find(tenant: str, name: str) -> Template:
-        found = await templates.get(tenant, name)
-        if found is None:
-            raise not_found("template", name)
-        return found
-
-    async def store(template: Template) -> TemplateShown:
-        shown = _shown(template)
-        if template.name.startswith("tpl_"):
-            raise invalid("/name", "a name does not begin with tpl_, as ids do")
-        if await templates.put(template) is None:
-            raise ApiError(409, f"there is a template {template.name!r} already")
-        return shown
 
     @post("/v1/templates", tags=TAGS, operation_id="createTemplate", summary="Make a template")
     async def create(key: Caller, data: JSONBody[TemplateInput]) -> TemplateShown:
@@ -145,17 +147,23 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         now = clock.now()
         fields = msgspec.structs.asdict(data)
         made = Template(tenant=key.tenant, id=new_id("tpl"), created_at=now, updated_at=now, **fields)
-        return await store(made)
+        return await _store(services, made)
 
     @get("/v1/templates", tags=TAGS, operation_id="listTemplates", summary="List templates")
     async def index(key: Caller, limit: Limit = 50, after: After = None) -> Page[TemplateShown]:
         found = await templates.page(key.tenant, limit=limit + 1, before=place_of(after))
         return page_of(found, limit, _shown)
 
+    return [create, index, *_single(services)]
+
+
+def _single(services: Services) -> list[HTTPRouteHandler]:
+    templates, clock = services.storage.templates, services.clock
+
     @get("/v1/templates/{template_id:str}", tags=TAGS, operation_id="getTemplate", summary="Read a template")
     async def one(key: Caller, template_id: FromPath[str]) -> TemplateShown:
         """By its id or its name."""
-        return _shown(await find(key.tenant, template_id))
+        return _shown(await _find(services, key.tenant, template_id))
 
     @patch(
         "/v1/templates/{template_id:str}",
@@ -167,11 +175,11 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         key: Caller, template_id: FromPath[str], data: JSONBody[dict[str, Any]]
     ) -> TemplateShown:
         """A merge patch (RFC 7396). It counts for the next mail of a hook; a campaign under way keeps its texts."""
-        before = await find(key.tenant, template_id)
+        before = await _find(services, key.tenant, template_id)
         kept = {name: getattr(before, name) for name in TemplateInput.__struct_fields__}
         spec = convert(merge_patch(kept, data), TemplateInput)
         after = msgspec.structs.replace(before, updated_at=clock.now(), **msgspec.structs.asdict(spec))
-        return await store(after)
+        return await _store(services, after)
 
     @delete(
         "/v1/templates/{template_id:str}",
@@ -181,7 +189,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     )
     async def remove(key: Caller, template_id: FromPath[str]) -> None:
         """What a hook or a draft still needs it for will fail, and say so."""
-        if not await templates.delete(key.tenant, (await find(key.tenant, template_id)).id):
+        if not await templates.delete(key.tenant, (await _find(services, key.tenant, template_id)).id):
             raise not_found("template", template_id)
 
     @post(
@@ -190,7 +198,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     )  # fmt: skip
     async def see(key: Caller, template_id: FromPath[str], data: JSONBody[PreviewInput]) -> Preview:
         """For a contact, or for one of whom nothing is known. Nothing is sent."""
-        found = await find(key.tenant, template_id)
+        found = await _find(services, key.tenant, template_id)
         return await preview(services, key.tenant, prepared(found), data, {})
 
-    return [create, index, one, change, remove, see]
+    return [one, change, remove, see]

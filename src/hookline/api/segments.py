@@ -174,6 +174,12 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         """Looks at every contact now, and stores nothing."""
         return await book.preview(key.tenant, data)
 
+    return [create, index, preview, *_single(services, book)]
+
+
+def _single(services: Services, book: Segments) -> list[HTTPRouteHandler]:
+    segments, clock = services.storage.segments, services.clock
+
     @get("/v1/segments/{segment:str}", tags=TAGS, operation_id="getSegment", summary="Read a segment")
     async def one(key: Caller, segment: FromPath[str]) -> SegmentShown:
         """By its id or its name."""
@@ -198,4 +204,4 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         if not await segments.delete(key.tenant, stored.id):
             raise ApiError(409, "a campaign that is not over is for this segment")
 
-    return [create, index, preview, one, change, remove]
+    return [one, change, remove]

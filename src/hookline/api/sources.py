@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from secrets import token_urlsafe
 
 import msgspec
@@ -70,25 +71,27 @@ def _checked(source: Source) -> Source:
     return msgspec.structs.replace(source, credentials=given)
 
 
+def _shown(base: str, source: Source, *, fresh: bool = False) -> SourceShown:
+    """``base`` is what our addresses begin with; a key in the address is told where it is ``fresh``."""
+    secret = BY_NAME[source.kind].secret
+    key = f"?{SECRET_PARAMETER}={source.credentials[secret] if fresh else HIDDEN}" if secret else ""
+    return SourceShown(
+        id=source.id,
+        name=source.name,
+        kind=source.kind,
+        url=f"{base}/in/{source.id}{key}",
+        credentials={
+            name: text if name in BY_NAME[source.kind].shown else HIDDEN
+            for name, text in source.credentials.items()
+        },
+        refused=source.refused,
+        created_at=format_time(source.created_at),
+    )
+
+
 def routes(services: Services) -> list[HTTPRouteHandler]:
     access, clock = services.storage.access, services.clock
-    base = services.settings.base_url
-
-    def shown(source: Source, *, fresh: bool = False) -> SourceShown:
-        secret = BY_NAME[source.kind].secret
-        key = f"?{SECRET_PARAMETER}={source.credentials[secret] if fresh else HIDDEN}" if secret else ""
-        return SourceShown(
-            id=source.id,
-            name=source.name,
-            kind=source.kind,
-            url=f"{base}/in/{source.id}{key}",
-            credentials={
-                name: text if name in BY_NAME[source.kind].shown else HIDDEN
-                for name, text in source.credentials.items()
-            },
-            refused=source.refused,
-            created_at=format_time(source.created_at),
-        )
+    shown = functools.partial(_shown, services.settings.base_url)
 
     @post("/v1/sources", tags=TAGS, operation_id="createSource", summary="Make a source")
     async def create(key: Caller, data: JSONBody[SourceInput]) -> SourceShown:
