@@ -61,7 +61,7 @@ async def test_a_condition_is_previewed(either_api: Client) -> None:
     bob = (await api.get("/v1/contacts/bob@example.com")).json
     assert found["error"]["contact"] == bob["id"] and "text" in found["error"]["detail"]
     assert await preview(await api.with_key("read", "other"), "true") == {
-        "count": 0, "of": 0, "sample": [], "errors": 0, "error": None
+        "count": 0, "of": 0, "complete": True, "sample": [], "errors": 0, "error": None
     }  # fmt: skip
 
 
@@ -70,7 +70,12 @@ async def test_many_contacts_are_looked_at_and_ten_are_shown(either_api: Client)
     headers = {"content-type": "text/csv"}
     await either_api.post("/v1/contacts/import?events=false", file.encode(), headers=headers)
     found = await preview(either_api, "contact.attributes.n % 2 == 0")
-    assert (found["count"], found["of"], len(found["sample"])) == (750, 1500, 10)
+    assert (found["count"], found["of"], found["complete"], len(found["sample"])) == (750, 1500, True, 10)
+    found = await preview(either_api, "contact.attributes.n % 2 == 0", within="0s")
+    assert (found["count"], found["of"], found["complete"]) == (250, 500, False), "one step, and no more"
+    for wrong in ("31s", "soon"):
+        refused = await either_api.post("/v1/segments/preview", {"if": "true", "within": wrong})
+        assert (refused.status, list(refused.faults)) == (422, ["#/within"])
 
 
 async def test_segments_are_made_read_changed_and_deleted(either_api: Client) -> None:

@@ -49,6 +49,8 @@ class Counting:
     async def read(self, plan: Callable[[], Plan[T]], *, bulk: bool = False) -> T:
         return _drive(self.connection, plan())
 
+    async def forget(self) -> None: ...
+
     async def listen(self, heard: Callable[[str], None]) -> None: ...
 
     async def close(self) -> None:

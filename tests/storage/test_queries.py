@@ -56,6 +56,8 @@ class Explaining:
 
     read = run
 
+    async def forget(self) -> None: ...
+
     async def listen(self, heard: Callable[[str], None]) -> None:
         raise NotImplementedError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Annotated, Any
 
 import msgspec
@@ -15,14 +16,15 @@ from hookline.api.contacts import Contacts, ContactShown
 from hookline.api.errors import ApiError, invalid, not_found
 from hookline.api.paging import After, Limit, Page, page_of, place_of
 from hookline.mail import segments as mail
-from hookline.model import Contact, Segment, Strict
+from hookline.model import SECOND, Contact, Segment, Strict
 from hookline.rules import cel
 from hookline.rules.ids import new_id
-from hookline.rules.times import format_time
+from hookline.rules.times import format_time, parse_duration
 from hookline.services import Services
 
 TAGS = ["Segments"]
 SAMPLE = 10
+LONGEST_SECONDS = 30
 SegmentName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^\s*\S")]
 
 
@@ -39,10 +41,11 @@ class SegmentPatch(Strict, frozen=True, kw_only=True):
 
 
 class PreviewInput(Strict, frozen=True, kw_only=True):
-    """``list`` (an id or a name) looks at those subscribed to it alone."""
+    """``list`` (an id or a name) looks at those subscribed to it alone. After ``within``, 30 s at most, it stops."""
 
     if_: str = msgspec.field(name="if")
     list: str | None = None
+    within: str = "2s"
 
 
 class SegmentShown(Struct, frozen=True, kw_only=True):
@@ -61,10 +64,14 @@ class SegmentError(Struct, frozen=True):
 
 
 class Preview(Struct, frozen=True, kw_only=True):
-    """The condition holds for ``count`` of ``of`` contacts; ``sample`` are the first of them."""
+    """The condition holds for ``count`` of ``of`` contacts; ``sample`` are the first of them.
+
+    ``complete``: whether all were looked at; else time was over, and ``of`` says how many were, the oldest.
+    """
 
     count: int
     of: int
+    complete: bool
     sample: list[ContactShown]
     errors: int
     error: SegmentError | None
@@ -75,6 +82,17 @@ def _compiled(source: str) -> mail.Condition:
         return mail.compile(source)
     except cel.CelError as error:
         raise invalid("/if", str(error)) from None
+
+
+def _patience(within: str) -> float:
+    """In seconds. ApiError 422."""
+    try:
+        seconds = parse_duration(within) / SECOND
+    except ValueError as error:
+        raise invalid("/within", str(error)) from None
+    if seconds > LONGEST_SECONDS:
+        raise invalid("/within", f"a preview takes {LONGEST_SECONDS}s at most")
+    return seconds
 
 
 def _name(text: str) -> str:
@@ -121,6 +139,8 @@ class Segments:
             if named is None:
                 raise invalid("/list", f"there is no list {data.list!r}")
             in_list = named.id
+        until = monotonic() + _patience(data.within)
+        complete = True
         sample: list[Contact] = []
         count = of = errors = 0
         error: tuple[str, str] | None = None
@@ -129,9 +149,13 @@ class Segments:
             sample += found.contacts[: SAMPLE - len(sample)]
             count, of, errors = count + len(found.contacts), of + found.of, errors + found.errors
             error = error or found.error
+            if not found.last and monotonic() >= until:
+                complete = False
+                break
         return Preview(
             count=count,
             of=of,
+            complete=complete,
             sample=[await self._book.show(contact) for contact in sample],
             errors=errors,
             error=SegmentError(*error) if error else None,
@@ -171,7 +195,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         opt={"scope": "read"},
     )
     async def preview(key: Caller, data: JSONBody[PreviewInput]) -> Preview:
-        """Looks at every contact now, and stores nothing."""
+        """Looks at every contact now, as long as `within` lets it, and stores nothing."""
         return await book.preview(key.tenant, data)
 
     return [create, index, preview, *_single(services, book)]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from hookline.model import Contact
@@ -31,13 +32,14 @@ class Condition(Struct, frozen=True):
 
 class Found(Struct, frozen=True):
     """Of ``of`` contacts those for whom it holds; for ``errors`` of them it has no value, as ``error`` tells of the
-    first.
+    first. ``last``: nobody is left to be looked at.
     """
 
     contacts: list[Contact]
     of: int
     errors: int = 0
     error: tuple[str, str] | None = None
+    last: bool = False
 
 
 def compile(source: str) -> Condition:
@@ -86,8 +88,10 @@ class Segments:
         place = 0
         while True:
             contacts = await self._storage.contacts.after(tenant, place, CHUNK, in_list=in_list)
-            yield await self.choose(tenant, condition, contacts, now)
-            if len(contacts) < CHUNK:
+            found = await self.choose(tenant, condition, contacts, now)
+            last = len(contacts) < CHUNK
+            yield msgspec.structs.replace(found, last=last)
+            if last:
                 return
             place = contacts[-1].seq
 

@@ -87,7 +87,10 @@ class Erasures:
             yield from _finish(erasure, now)
             return msgspec.structs.replace(done, state="finished", finished_at=now)
 
-        return await self._db.run(plan)
+        stored = await self._db.run(plan)
+        if stored.state == "finished":
+            await self._db.forget()
+        return stored
 
     async def running(self) -> list[Erasure]:
         """All under way, of all tenants."""

@@ -83,6 +83,10 @@ class Database(Protocol):
         """Run a plan that only reads, on one snapshot; ``bulk`` as above."""
         ...
 
+    async def forget(self) -> None:
+        """See to it that what was deleted is in no file any more, where that is in our hands."""
+        ...
+
     async def listen(self, heard: Callable[[str], None]) -> None:
         """Call ``heard`` with the loops that a commit of another process has work for; until cancelled, or
         without end where there is no other process."""

@@ -245,6 +245,9 @@ class PostgresDatabase:
         except AWAY as error:
             raise _away(error) from error
 
+    async def forget(self) -> None:
+        """The server's part: vacuuming, and the WAL that it keeps."""
+
     async def listen(self, heard: Callable[[str], None]) -> None:
         await keep_listening(self._url, heard, AWAY)
 

@@ -31,6 +31,7 @@ from hookline.storage.plans import Breath, Many, Plan, Row, Sql, Step, StorageUn
 T = TypeVar("T")
 MAX_GROUP = 256
 MOST_WAL = 32 * 2**20  # bytes; then it is copied into the file, and begins anew
+FORGET_TRIES = 3
 BLOCK = 50  # rows in one statement of what is in bulk
 LONG = 0.0005
 """Seconds of statements, one after another, after which whoever else waits for the event loop goes on."""
@@ -166,6 +167,7 @@ class SqliteDatabase:
             "synchronous=FULL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
+            "secure_delete=ON",  # what is deleted is overwritten: somebody may have been erased
             f"journal_size_limit={MOST_WAL}",  # to which a WAL that begins anew is cut
             f"cache_size=-{cache * 1024}",
         ):
@@ -200,6 +202,19 @@ class SqliteDatabase:
     async def listen(self, heard: Callable[[str], None]) -> None:
         """One process owns the file: there is nobody to hear."""
         await asyncio.Event().wait()
+
+    async def forget(self) -> None:
+        for _ in range(FORGET_TRIES):
+            if await asyncio.get_running_loop().run_in_executor(self._checkpointer, self._truncate):
+                return
+
+    def _truncate(self) -> bool:
+        """Copy the WAL into the file and cut it to nothing; false while somebody reads in it, or writes."""
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                return self._checkpoint(connection, "TRUNCATE")
+        except sqlite3.Error:
+            return False
 
     async def _write(self) -> None:
         while self._jobs or self._bulk:
@@ -310,12 +325,15 @@ class SqliteDatabase:
         finally:
             self._copied.set()
 
-    def _checkpoint(self, connection: sqlite3.Connection, mode: str) -> None:
+    def _checkpoint(self, connection: sqlite3.Connection, mode: str) -> bool:
+        """Whether it came to its end."""
         with contextlib.suppress(sqlite3.Error):
             # Readers overlap: without patience for them it would never come to an end.
             connection.execute("PRAGMA busy_timeout=5000").fetchall()
-            connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            [(busy, *_)] = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
             connection.execute("PRAGMA busy_timeout=0").fetchall()
+            return not busy
+        return False
 
     async def close(self) -> None:
         while self._pump is not None and not self._pump.done():
