@@ -296,6 +296,28 @@ async def test_the_figures_follow_what_happens(mail_api: Client, mailserver: Mai
     assert bob["message"].startswith("dlv_")
 
 
+async def test_the_figures_add_up_also_where_no_server_was_asked(
+    mail_api: Client, mailserver: MailServer
+) -> None:
+    await readers(mail_api, "ada", "bob", "cleo", "dan", "eve")
+    mailserver.refuse["bob@example.com"] = ["550 5.1.1 no such user"]
+    mailserver.refuse["dan@example.com"] = ["451 4.7.1 later"]
+    await mail_api.post("/v1/suppressions", {"address": "cleo@example.com"})
+    broken = "{{ 1 // 0 if contact.attributes.first_name in ['Ada', 'Eve'] else 'Hello' }}"
+    path = await send(mail_api, subject=broken)
+    stats = (await mail_api.get(f"{path}/stats")).json
+    parts = {name: stats[name] for name in ("attempted", "blocked", "failed", "cancelled")}
+    assert parts == {"attempted": 2, "blocked": 1, "failed": 2, "cancelled": 0}
+    assert stats["recipients"] == sum(parts.values()) == 5
+    assert stats["attempted"] == stats["delivered"] + stats["bounced"] + stats["pending"]
+    found = (await mail_api.get(f"{path}/recipients?failed=true")).json["data"]
+    assert {one["email"] for one in found} == {"ada@example.com", "eve@example.com"}
+    [row] = (await mail_api.get("/v1/stats?by=domain")).json["data"]
+    assert (row["failed"], row["attempted"]) == (2, 2)
+    told = (await mail_api.get("/v1/events?type=delivery.failed")).json["data"]
+    assert {event["data"].get("message") for event in told} >= {one["message"] for one in found}
+
+
 async def test_a_draft_has_figures_too(api: Client) -> None:
     await readers(api, "ada")
     stats = (await api.get(f"/v1/campaigns/{(await draft(api))['id']}/stats")).json

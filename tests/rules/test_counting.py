@@ -14,7 +14,7 @@ from hookline.stats import rates
 
 KINDS = (
     "email.sent", "email.delivered", "email.deferred", "email.bounced", "email.blocked", "email.opened",
-    "email.clicked", "email.complained", "email.unsubscribed",
+    "email.clicked", "email.complained", "email.unsubscribed", "delivery.failed",
 )  # fmt: skip
 HITS = ("email.opened", "email.clicked")
 
@@ -24,7 +24,8 @@ def facts(draw: st.DrawFn) -> Fact:
     kind, extra = draw(st.sampled_from(KINDS)), draw(st.booleans())
     link = draw(st.sampled_from(["", "0", "https://shop.example/"])) if kind == "email.clicked" else ""
     time = draw(st.integers(0, 3 * HOUR))
-    return Fact(kind, time, extra and kind in HITS, extra and kind == "email.bounced", link)
+    own = draw(st.booleans())
+    return Fact(kind, time, extra and kind in HITS, extra and kind == "email.bounced", link, own)
 
 
 def figures(told: list[Fact]) -> dict[Key, int]:
@@ -57,7 +58,11 @@ def test_one_message_counts_once_whatever_is_told_of_it(told: list[Fact]) -> Non
     for (link, name, hour), value in found.items():
         assert value > 0 and (name.endswith("_total") or value == 1), (link, name, hour)
     opens = [fact for fact in told if fact.type == "email.opened" and not fact.machine]
-    assert sum(value for (_, name, _), value in found.items() if name == "opened_total") == len(opens)
+    ours = [fact for fact in opens if fact.own]
+    total = sum(value for (_, name, _), value in found.items() if name == "opened_total")
+    assert total == len(ours or opens), "by our pixel; by others only where it tells nothing"
+    ends = [name for link, name, _ in found if name in {"attempted", "blocked", "failed"}]
+    assert len(ends) <= 1, "whoever is added up is in one of them"
     first = [hour for link, name, hour in found if (link, name) == ("", "opened")]
     assert first == ([min(fact.time for fact in opens) // HOUR] if opens else [])
 
@@ -92,6 +97,18 @@ def test_known_late_to_be_a_machine_counts_as_if_known_at_once(told: list[Fact],
     known, expected = tell(History(0), marked)
     assert {key: value for key, value in sums.items() if value} == expected
     assert history == known
+
+
+def test_failed_is_what_no_server_has_answered() -> None:
+    failed, sent, put_off = (Fact(kind, 0) for kind in ("delivery.failed", "email.sent", "email.deferred"))
+    for told, expected in (
+        ([failed], ["failed"]),
+        ([put_off, failed], ["failed"]),
+        ([failed, sent], ["attempted", "sent"]),  # a person tried it again
+        ([failed, Fact("email.blocked", 0)], ["blocked"]),
+        ([failed, Fact("email.bounced", 0, hard=True)], ["attempted", "bounced", "bounced_hard"]),
+    ):
+        assert sorted(name for _, name, _ in figures(told)) == expected
 
 
 def test_put_off_before_it_was_taken_is_pending_no_more_and_put_off_after_it_is() -> None:

@@ -59,6 +59,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         bounced: FromQuery[bool | None] = None,
         bounced_hard: FromQuery[bool | None] = None,
         blocked: FromQuery[bool | None] = None,
+        failed: FromQuery[bool | None] = None,
         complained: FromQuery[bool | None] = None,
         unsubscribed: FromQuery[bool | None] = None,
     ) -> Page[Recipient]:
@@ -75,6 +76,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             "bounced": bounced,
             "bounced_hard": bounced_hard,
             "blocked": blocked,
+            "failed": failed,
             "complained": complained,
             "unsubscribed": unsubscribed,
         }

@@ -78,6 +78,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     bounced: int
     bounced_hard: int
     blocked: int
+    failed: int
     complained: int
     unsubscribed: int
     open_rate: float | None
@@ -106,6 +107,7 @@ class Recipient(Struct, frozen=True, kw_only=True):
     bounced: bool
     bounced_hard: bool
     blocked: bool
+    failed: bool
     complained: bool
     unsubscribed: bool
 
@@ -119,6 +121,7 @@ FLAGS = {
     "bounced": counting.BOUNCED,
     "bounced_hard": counting.BOUNCED_HARD,
     "blocked": counting.BLOCKED,
+    "failed": counting.FAILED,
     "complained": counting.COMPLAINED,
     "unsubscribed": counting.UNSUBSCRIBED,
 }

@@ -1,4 +1,4 @@
-// The campaign's figures: three rates with their denominators, ten counts with their meanings.
+// The campaign's figures: three rates with their denominators, eleven counts with their meanings.
 import { byId, element, setText } from "./dom.js";
 import { count, moment, percent } from "./words.js";
 
@@ -16,6 +16,7 @@ const COUNTS = [
   { name: "Opened by machines", field: "opened_machine", meaning: "mail programs and scanners", tone: "dim" },
   { name: "Bounced", field: "bounced", meaning: "the address takes no mail", tone: "bad" },
   { name: "Blocked", field: "blocked", meaning: "on the stop list, not tried", tone: "warn" },
+  { name: "Failed", field: "failed", meaning: "no server had the mail", tone: "bad" },
   { name: "Spam", field: "complained", meaning: "marked as spam", tone: "bad" },
   { name: "Unsubscribed", field: "unsubscribed", meaning: "want no more", tone: "warn" },
 ];

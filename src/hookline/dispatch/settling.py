@@ -266,6 +266,7 @@ def _instead(draft: EventDraft, kind: str, other: str) -> EventDraft:
 def _failed(delivery: Delivery, outcome: Outcome) -> EventDraft:
     data = {
         "delivery": delivery.id,
+        "message": delivery.id if delivery.kind == "email" else None,
         "hook": delivery.hook,
         "campaign": delivery.campaign,
         "event": delivery.event,

@@ -27,12 +27,13 @@ from hookline.model import (
 from hookline.net.smtp import BEFORE_MAIL, SmtpResult
 from hookline.rules import correlation, dkim, mail_tokens, tokens
 from hookline.rules.bounces import classify
+from hookline.rules.effects import MAILER
 from hookline.rules.templates import TemplateError
 from hookline.rules.times import format_time
 from hookline.storage import Storage
 from hookline.storage.recipients import Recipient
 
-SOURCE = "mailer"
+SOURCE = MAILER
 ALWAYS = frozenset({"hard_bounce", "complaint", "manual", "invalid"})
 NO_SERVER = Outcome(
     result="retry",

@@ -34,6 +34,7 @@ class Hit(NamedTuple):
     link: str
     machine: bool
     reason: str | None
+    own: bool = True
 
 
 def shared(address: str | None, agent: str | None) -> str | None:

@@ -101,7 +101,7 @@ _TYPES = (
     ("campaign.finished", "Every mail of a campaign has reached an end.", "campaign! name! list!"),
     ("hook.disabled", "A hook was switched off, by a user or for its receiver's sake.", "hook! reason=why! delivery"),
     ("hook.enabled", "A hook was switched on again.", "hook!"),
-    ("delivery.failed", "A delivery failed for good.", "delivery! hook campaign event error! detail attempts!"),
+    ("delivery.failed", "A delivery failed for good.", "delivery! message hook campaign event error! detail attempts!"),
 )  # fmt: skip
 
 

@@ -6,7 +6,11 @@ difference between the figures before it and after it. So a duplicate changes no
 its ``sent`` counts as one that comes after it.
 
 The figures are those of the contract, section 2: a mail that was refused in the session was tried
-(``attempted``) and bounced, and was never ``sent``; one that was not tried is ``blocked`` and no more.
+(``attempted``) and bounced, and was never ``sent``; one that was not tried is ``blocked`` and no more. One that came
+to its end without a word of any server's is ``failed``: each is one of attempted, blocked and failed at most.
+
+A hit that our own pixel or link tells of may be told again by a provider who tracks, too: how often something was
+done is counted by our own tellings, and by others' only where there is none of ours.
 """
 
 from __future__ import annotations
@@ -20,15 +24,18 @@ from hookline.model import HOUR, SECOND
 
 ATTEMPTED, SENT, PENDING, BOUNCED, BOUNCED_HARD, BLOCKED = 1, 2, 4, 8, 16, 32
 OPENED, OPENED_MACHINE, CLICKED, COMPLAINED, UNSUBSCRIBED, CLICKED_MACHINE = 64, 128, 256, 512, 1024, 2048
+FAILED = 4096
 FLAGS = {
     "attempted": ATTEMPTED, "sent": SENT, "pending": PENDING, "bounced": BOUNCED, "bounced_hard": BOUNCED_HARD,
     "blocked": BLOCKED, "opened": OPENED, "opened_machine": OPENED_MACHINE, "clicked": CLICKED,
     "clicked_machine": CLICKED_MACHINE, "complained": COMPLAINED, "unsubscribed": UNSUBSCRIBED,
+    "failed": FAILED,
 }  # fmt: skip
 
 COUNTERS = (
     "attempted", "sent", "pending", "opened", "opened_total", "opened_machine", "clicked", "clicked_total",
-    "clicked_machine", "bounced", "bounced_hard", "blocked", "complained", "unsubscribed", "cancelled",
+    "clicked_machine", "bounced", "bounced_hard", "blocked", "failed", "complained", "unsubscribed",
+    "cancelled",
 )  # fmt: skip
 
 HITS = ("opened", "clicked")  # what a machine may do in a person's place
@@ -52,24 +59,29 @@ Key = tuple[str, str, int]
 
 
 class Fact(NamedTuple):
-    """An email event as far as it counts; ``link`` is that of a click, where it is known."""
+    """An email event as far as it counts; ``link`` is that of a click, where it is known, and ``own`` whether
+    we tell of it."""
 
     type: str
     time: int
     machine: bool = False
     hard: bool = False
     link: str = ""
+    own: bool = True
 
 
 class History(Struct, frozen=True, array_like=True):
     """What was told of a message: the first and the last time of each kind of fact, and the hour it was sent in.
 
-    The names are those of the figures; ``clicked/3`` is a click on the link 3.
+    The names are those of the figures; ``clicked/3`` is a click on the link 3. ``ours`` are the kinds of hits by people
+    that we tell of ourselves; ``theirs`` counts those that others tell of: ``clicked 490000 3`` in an hour, on a link.
     """
 
     hour: int
     first: dict[str, int] = {}
     last: dict[str, int] = {}
+    ours: tuple[str, ...] = ()
+    theirs: dict[str, int] = {}
 
 
 def tell(history: History, facts: Iterable[Fact]) -> tuple[History, dict[Key, int]]:
@@ -98,9 +110,20 @@ def flags_of(history: History) -> int:
 
 
 def _remember(history: History, facts: Iterable[Fact]) -> History:
-    first, last = dict(history.first), dict(history.last)
+    first, last, ours, theirs = (
+        dict(history.first),
+        dict(history.last),
+        set(history.ours),
+        dict(history.theirs),
+    )
     for fact in facts:
-        name = fact.type.removeprefix("email.")
+        name = _name(fact)
+        if name in HITS and not fact.machine:
+            if fact.own:
+                ours.add(name)
+            else:
+                where = f"{name} {fact.time // HOUR} {fact.link}"
+                theirs[where] = theirs.get(where, 0) + 1
         if name in HITS and fact.machine:
             name += "_machine"
         names = [name]
@@ -112,7 +135,11 @@ def _remember(history: History, facts: Iterable[Fact]) -> History:
             first[each] = min(first.get(each, fact.time), fact.time)
         if name in _LAST:
             last[name] = max(last.get(name, fact.time), fact.time)
-    return History(history.hour, first, last)
+    return History(history.hour, first, last, tuple(sorted(ours)), theirs)
+
+
+def _name(fact: Fact) -> str:
+    return fact.type.rpartition(".")[2]
 
 
 def _figures(history: History) -> dict[str, int]:
@@ -124,11 +151,16 @@ def _figures(history: History) -> dict[str, int]:
         "bounced" in first or "blocked" not in first
     ):  # what bounced was tried, whatever else is said
         found["attempted"] = min(tried)
+        found.pop("blocked", None)
     settled = any(name in first for name in ("bounced", "blocked", *_ARRIVED))
     # Taken by a server later than put off: no more pending. Others tell of whole seconds.
     if "deferred" in first and not settled:
         sent, deferred = history.last.get("sent", 0), history.last["deferred"]
         found |= {"pending": first["deferred"]} if sent // SECOND <= deferred // SECOND else {}
+    if "failed" in first and not any(name in first for name in ("sent", "delivered", "bounced", "blocked")):
+        found["failed"] = first["failed"]
+        for name in ("attempted", "pending"):  # it was put off, and not tried again
+            found.pop(name, None)
     found.update((name, time) for name, time in first.items() if "/" in name)
     return found
 
@@ -144,11 +176,15 @@ def _difference(old: History, new: History, more: Iterable[Fact], fewer: Iterabl
         for name, time in _figures(history).items():
             figure, _, link = name.partition("/")
             add(figure, link, time, value)
+        for where, count in history.theirs.items():
+            name, hour, link = where.split(" ", 2)
+            if name not in history.ours:
+                for each in {"", link}:
+                    add(f"{name}_total", each, int(hour) * HOUR, value * count)
     for facts, value in ((fewer, -1), (more, 1)):
         for fact in facts:
-            name = fact.type.removeprefix("email.")
-            if name in HITS and not fact.machine:
-                add(f"{name}_total", "", fact.time, value)
-                if fact.link:
-                    add(f"{name}_total", fact.link, fact.time, value)
+            name = _name(fact)
+            if name in HITS and not fact.machine and fact.own:
+                for each in {"", fact.link}:
+                    add(f"{name}_total", each, fact.time, value)
     return {key: value for key, value in changes.items() if value}

@@ -15,11 +15,13 @@ from hookline.rules.bursts import shared
 EFFECTIVE = frozenset(
     {
         "email.sent", "email.delivered", "email.deferred", "email.opened", "email.clicked", "email.bounced",
-        "email.blocked", "email.complained", "email.unsubscribed",
+        "email.blocked", "email.complained", "email.unsubscribed", "delivery.failed",
     }
 )  # fmt: skip
 
 
+MAILER = "mailer"
+"""The source of what we tell of our own mails."""
 HITS = frozenset({"email.opened", "email.clicked"})
 MAX_LINK = 500  # characters
 

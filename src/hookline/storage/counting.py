@@ -14,7 +14,7 @@ import msgspec
 from hookline.model import HOUR, Event
 from hookline.rules.bursts import WINDOW, Hit, of_address, of_message
 from hookline.rules.counting import COUNTERS, Fact, History, Key, flags_of, retell, tell
-from hookline.rules.effects import HITS, Effect
+from hookline.rules.effects import HITS, MAILER, Effect
 from hookline.storage.plans import BREATH, Many, Plan, Value
 from hookline.storage.units import Prepared
 
@@ -47,12 +47,12 @@ FIND = (
 MOST_NEAR = 200
 """How many hits are looked at to judge one: enough for any burst, and few enough for anybody's flood."""
 FEW = 10  # messages worked out one after another, before others have their turn
-HIT_COLUMNS = "tenant:t message:t event:t time:i click:i link:t ip:t machine:i reason:t"
+HIT_COLUMNS = "tenant:t message:t event:t time:i click:i link:t ip:t machine:i reason:t own:i"
 INSERT_HITS = (
-    "INSERT INTO hits (tenant, message, event, time, click, link, ip, machine, reason) {rows}"
+    "INSERT INTO hits (tenant, message, event, time, click, link, ip, machine, reason, own) {rows}"
     " ON CONFLICT DO NOTHING"
 )
-_HIT = "h.tenant, h.message, h.event, h.time, h.click, h.link, h.machine, h.reason"
+_HIT = "h.tenant, h.message, h.event, h.time, h.click, h.link, h.machine, h.reason, h.own"
 HITS_NEAR = (
     f"SELECT {_HIT} FROM hits h, {{v}} WHERE h.tenant = v.tenant AND h.message = v.message"
     f" AND h.time >= v.since AND h.time <= v.until ORDER BY h.time DESC LIMIT {MOST_NEAR}"
@@ -196,7 +196,7 @@ def count_mail(items: Sequence[Prepared]) -> Plan[None]:
         if effect is None or name not in tally.letters:
             continue
         told.setdefault(name, []).append(
-            Fact(event.type, event.time, effect.machine, effect.hard, effect.link)
+            Fact(event.type, event.time, effect.machine, effect.hard, effect.link, event.source == MAILER)
         )
         if event.type in HITS:
             hits.append((event, effect))
@@ -223,7 +223,7 @@ def _follow(tally: Tally, hits: Sequence[tuple[Event, Effect]]) -> Plan[None]:
         click = int(event.type == "email.clicked")
         rows.append(
             (event.tenant, event.message, event.id, event.time, click, effect.link, effect.ip,
-             int(effect.machine), effect.reason)
+             int(effect.machine), effect.reason, int(event.source == MAILER))
         )  # fmt: skip
         around = (event.time - WINDOW, event.time + WINDOW)
         near.add((event.tenant, event.message or "", *around))
@@ -266,11 +266,13 @@ def _remark(tally: Tally, marks: dict[Name, dict[str, str]]) -> Plan[None]:
 
 
 def _hit(row: Sequence[Value]) -> Hit:
-    _, message, event, time, click, link, machine, reason = cast(
-        "tuple[str, str, str, int, int, str, int, str | None]", row
+    _, message, event, time, click, link, machine, reason, own = cast(
+        "tuple[str, str, str, int, int, str, int, str | None, int]", row
     )
-    return Hit(message, event, time, bool(click), link, bool(machine), reason)
+    return Hit(message, event, time, bool(click), link, bool(machine), reason, bool(own))
 
 
 def _fact(hit: Hit, machine: bool) -> Fact:
-    return Fact("email.clicked" if hit.click else "email.opened", hit.time, machine, link=hit.link)
+    return Fact(
+        "email.clicked" if hit.click else "email.opened", hit.time, machine, link=hit.link, own=hit.own
+    )

@@ -420,6 +420,8 @@ CREATE TABLE hits (
   ip TEXT,
   machine BIGINT NOT NULL,
   reason TEXT,
+  -- whether our own pixel or link told of it
+  own BIGINT NOT NULL,
   PRIMARY KEY (tenant, message, event)
 );
 CREATE INDEX hits_ip ON hits (tenant, ip, time) WHERE ip IS NOT NULL;
@@ -450,6 +452,7 @@ CREATE TABLE counters (
   bounced BIGINT NOT NULL DEFAULT 0,
   bounced_hard BIGINT NOT NULL DEFAULT 0,
   blocked BIGINT NOT NULL DEFAULT 0,
+  failed BIGINT NOT NULL DEFAULT 0,
   complained BIGINT NOT NULL DEFAULT 0,
   unsubscribed BIGINT NOT NULL DEFAULT 0,
   cancelled BIGINT NOT NULL DEFAULT 0,
