@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from html import escape, unescape
 from typing import Protocol
 
@@ -217,7 +218,7 @@ def build(
         raise ValueError("not a Message-ID")
     when = date if isinstance(date, str) else format_datetime(datetime.fromtimestamp(date, UTC))
     head = [
-        _mailbox_header("From", "from", rendered.from_),
+        _from_header(rendered.from_),
         _mailbox_header("To", "to", ("", to) if isinstance(to, str) else to),
         _mailbox_header("Reply-To", "reply_to", rendered.reply_to) if rendered.reply_to else "",
         mime.header("Subject", rendered.subject),
@@ -286,6 +287,11 @@ def _mailbox(field: str, given: Template | Mailbox | None, values: Mapping[str, 
         return given
     text = _render(field, given, values) or ""
     return None if field == "reply_to" and not text.strip() else _parse_mailbox(field, text)
+
+
+@lru_cache(64)  # the same for all mails of a campaign
+def _from_header(mailbox: Mailbox) -> str:
+    return _mailbox_header("From", "from", mailbox)
 
 
 def _mailbox_header(name: str, field: str, mailbox: Mailbox) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -206,7 +207,7 @@ class Mailer:
             rendered,
             to=letter.address,
             message_id=delivery.id,
-            date=formatdate(self._wall()),
+            date=_date(int(self._wall())),
             list_unsubscribe_url=leave,
             list_unsubscribe_address=self._answers_to("u", delivery) if leave else None,
             extra=headers,
@@ -290,6 +291,9 @@ def _suppressed(letter: Letter, recipient: Recipient) -> str | None:
     contact = recipient.contact
     left = contact is not None and "unsubscribed" in (contact.status, recipient.status)
     return "unsubscribe" if bulk and left else None
+
+
+_date = lru_cache(4)(formatdate)  # whole seconds: many mails have the same
 
 
 class _Links:

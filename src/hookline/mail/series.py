@@ -56,7 +56,7 @@ class Form(Struct, frozen=True):
     values: tuple[tuple[int, int], ...]
     links: tuple[tuple[int, int, str], ...]
 
-    def fill(self, values: Sequence[str], links: Sequence[str | None]) -> str:
+    def fill(self, values: Sequence[str], links: Sequence[str]) -> str:
         filled = list(self.parts)
         for place, index in self.values:
             filled[place] = values[index]
@@ -143,9 +143,8 @@ class Sketch(Struct, frozen=True, kw_only=True):
             return None
         if marked_up is None or plain is None:
             return None
-        click = text_click(links, untracked)
-        tracked = [None if (found := click(url, index)) == url else found for url, index in self.clicks]
-        html = self.html.fill(marked_up, [url and escape(url) for url in tracked]) if self.html else None
+        tracked = self._tracked(links, untracked)
+        html = self.html.fill(marked_up, escape(_GAP.join(tracked)).split(_GAP)) if self.html else None
         text = self._text(plain, tracked) if self.text else to_text(html or "")
         subject = mime.clean(self.subject.fill(plain, ()))
         if len(subject) > MAX_SUBJECT or max(len(html or ""), len(text)) > MAX_OUTPUT:
@@ -154,7 +153,17 @@ class Sketch(Struct, frozen=True, kw_only=True):
             subject=subject, from_=from_, reply_to=reply_to, html=html, text=text or (None if html else "")
         )
 
-    def _text(self, values: Sequence[str], links: Sequence[str | None]) -> str:
+    def _tracked(self, links: LinkMaker, untracked: Collection[str]) -> list[str]:
+        """Where each link leads; "" where that is not tracked."""
+        found = []
+        for url, index in self.clicks:
+            try:
+                found.append("" if url in untracked else links.click(url, index))
+            except (ValueError, OverflowError):  # too long to be carried in a token
+                found.append("")
+        return found
+
+    def _text(self, values: Sequence[str], links: Sequence[str]) -> str:
         if self.laid and all(_TAME.fullmatch(values[index]) for _, index in self.laid.values):
             return self.laid.fill(values, links)
         text = self.text.fill(values, links) if self.text else ""

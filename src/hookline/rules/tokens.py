@@ -12,6 +12,7 @@ from __future__ import annotations
 import binascii
 import hmac
 from base64 import b32hexencode, urlsafe_b64decode
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, TypeVar, overload
 
@@ -92,7 +93,8 @@ class MessageTokens:
 
     def click(self, url: str, link: int) -> str:
         """The token of a link; ``ValueError`` where it would be longer than ``MAX_TOKEN``."""
-        return _seal(self._keyed, b"\x02" + self._about + link.to_bytes(2, "big") + _text(url))
+        body = b"\x02" + self._about + link.to_bytes(2, "big") + _kept_text(url)
+        return _seal(self._keyed, body)
 
     def unsubscribe(self, list: str) -> str:
         """The token of the unsubscribe link."""
@@ -137,7 +139,9 @@ def read(key: bytes, token: str, kind: Any = None) -> Any:
     except (binascii.Error, UnicodeEncodeError):
         raise BadToken("not base64url") from None
     body, tag = raw[:-_TAG], raw[-_TAG:]
-    if _spell(raw) != token or not hmac.compare_digest(tag, _tag(_keyed(key), body)):
+    tagged = _keyed(key)
+    tagged.update(body)
+    if _spell(raw) != token or not hmac.compare_digest(tag, tagged.digest()):
         raise BadToken("not signed here")
     found = _Reader(body).token()
     if kind is not None and not isinstance(found, kind):
@@ -146,7 +150,9 @@ def read(key: bytes, token: str, kind: Any = None) -> Any:
 
 
 def _seal(keyed: blake2b, body: bytes) -> str:
-    token = _spell(body + _tag(keyed, body))
+    hashed = keyed.copy()
+    hashed.update(body)
+    token = _spell(body + hashed.digest())
     if len(token) > MAX_TOKEN:
         raise ValueError(f"the token would be longer than {MAX_TOKEN} characters")
     return token
@@ -158,12 +164,6 @@ def _keyed(key: bytes) -> blake2b:
     return blake2b(digest_size=_TAG, key=key, person=b"hookline /t/")
 
 
-def _tag(keyed: blake2b, body: bytes) -> bytes:
-    hashed = keyed.copy()
-    hashed.update(body)
-    return hashed.digest()
-
-
 def _spell(raw: bytes) -> str:
     return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
 
@@ -173,6 +173,9 @@ def _text(value: str) -> bytes:
     if len(encoded) >= MAX_TOKEN:
         raise ValueError("too long for a token")
     return len(encoded).to_bytes(2, "big") + encoded
+
+
+_kept_text = lru_cache(256)(_text)  # a campaign has a few links, and many mails
 
 
 def _id(value: str) -> bytes:

@@ -86,7 +86,7 @@ class Tally:
         self.letters: dict[Name, _Letter] = {}
         self.histories: dict[Name, History] = {}
         self.changed: set[Name] = set()
-        self._sums: dict[tuple[Value, ...], dict[str, int]] = {}
+        self._sums: dict[tuple[str, str, str, str, bool, int, int], dict[str, int]] = {}
 
     def take(self, row: Sequence[Value]) -> None:
         """A message as it is stored."""
@@ -100,14 +100,13 @@ class Tally:
     def change(self, name: Name, history: History, figures: dict[Key, int]) -> None:
         self.changed.add(name)
         self.histories[name] = history
+        alike: dict[tuple[str, int], list[tuple[str, int]]] = {}
         for (link, figure, hour), value in figures.items():
-            for *place, timed in self._places(name, link):
-                buckets = [("total", 0)]
-                if timed:
-                    dim = place[0]
-                    buckets += [*buckets_of("event", hour, dim), *buckets_of("message", history.hour, dim)]
-                for bucket in buckets:
-                    sums = self._sums.setdefault((name[0], *place, *bucket), {})
+            alike.setdefault((link, hour), []).append((figure, value))
+        for (link, hour), found in alike.items():
+            for place in self._places(name, link):
+                sums = self._sums.setdefault((name[0], *place, history.hour, hour), {})
+                for figure, value in found:
                     sums[figure] = sums.get(figure, 0) + value
 
     def _places(self, name: Name, link: str) -> Iterator[tuple[str, str, str, bool]]:
@@ -142,15 +141,29 @@ class Tally:
                 "tenant:t id:t flags:i opened_at:i clicked_at:i history:b",
                 rows,
             )
-        sums = {key: {n: v for n, v in found.items() if v} for key, found in self._sums.items()}
-        used = [figure for figure in COUNTERS if any(figure in found for found in sums.values())]
+        sums = self._by_bucket()
+        used = set().union(*sums.values())
         if used:
-            text, columns = _add(used)
+            names = [figure for figure in COUNTERS if figure in used]
+            text, columns = _add(names)
             yield Many(
                 text,
                 columns,
-                [(*key, *(found.get(n, 0) for n in used)) for key, found in sums.items() if found],
+                [(*key, *(found.get(n, 0) for n in names)) for key, found in sums.items() if found],
             )
+
+    def _by_bucket(self) -> dict[tuple[str, str, str, str, str, int], dict[str, int]]:
+        """What each bucket gets, but for what comes to nothing."""
+        sums: dict[tuple[str, str, str, str, str, int], dict[str, int]] = {}
+        for (tenant, dim, parent, what, timed, message_hour, hour), found in self._sums.items():
+            buckets = [("total", 0)]
+            if timed:
+                buckets += [*buckets_of("event", hour, dim), *buckets_of("message", message_hour, dim)]
+            for bucket in buckets:
+                total = sums.setdefault((tenant, dim, parent, what, *bucket), {})
+                for figure, value in found.items():
+                    total[figure] = total.get(figure, 0) + value
+        return {key: {n: v for n, v in found.items() if v} for key, found in sums.items()}
 
 
 def count_events(items: Sequence[Prepared]) -> Plan[None]:
