@@ -44,6 +44,8 @@ class App:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.asgi = Api(services, dashboard.routes())
+        if services.mailer is not None:  # what readers do is written down first
+            services.mailer.turns.urgent = self.asgi.hits.behind
         self._desk = MailDesk(services)
         self._inbox: Inbox | None = None
         self.mail_address: tuple[str, int] | None = None

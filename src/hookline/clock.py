@@ -51,14 +51,23 @@ async def keep_going(
 
 class Turns:
     """Steps that cost much, of many tasks that are ready at once, are taken over several rounds of the event loop:
-    who else waits for it, such as a reader's request, waits for ``seconds`` of them and not for all."""
+    who else waits for it, such as a reader's request, waits for ``seconds`` of them and not for all. While there is
+    something more ``urgent``, each is put off for ``pause`` seconds, which slows them down and never stops them."""
 
-    def __init__(self, seconds: float = 0.0005, steady: Callable[[], float] = time.perf_counter) -> None:
-        self._seconds, self._steady = seconds, steady
+    def __init__(
+        self,
+        seconds: float = 0.0005,
+        steady: Callable[[], float] = time.perf_counter,
+        pause: float = 0.1,
+    ) -> None:
+        self._seconds, self._steady, self._pause = seconds, steady, pause
+        self.urgent: Callable[[], bool] = lambda: False
         self._began: float | None = None
 
     async def mine(self) -> None:
         """Return when the next step is ours."""
+        if self.urgent():
+            await asyncio.sleep(self._pause)
         while self._began is not None and self._steady() - self._began > self._seconds:  # noqa: ASYNC110 - a round is waited for
             await asyncio.sleep(0)
         if self._began is None:

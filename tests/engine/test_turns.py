@@ -28,3 +28,17 @@ async def test_of_many_that_are_ready_at_once_each_lets_others_go_before_it() ->
     order = ""
     await asyncio.gather(other(), *(heavy(0.1) for _ in range(6)))
     assert "######" in order, "what costs little need not wait"
+
+
+async def test_what_is_urgent_goes_first_and_stops_nothing() -> None:
+    order: list[str] = []
+    turns = Turns(pause=0.0)
+    turns.urgent = lambda: True
+
+    async def step(name: str) -> None:
+        if name == "heavy":
+            await turns.mine()
+        order.append(name)
+
+    await asyncio.gather(step("heavy"), step("other"))
+    assert order == ["other", "heavy"]

@@ -39,6 +39,7 @@ PATIENCE = 0.2
 FEW = 10
 """More than so many within a second do not wait at all."""
 GROUP = 250
+LATE = SECOND // 10
 BREATH = 20  # hits made into events, one after another
 MOST_KEPT = 100_000
 LONGEST_AGENT = 1000
@@ -122,6 +123,11 @@ class Hits:
         else:
             return None
         return found._replace(told=self._put(token, _about(headers, client))) if method == "GET" else found
+
+    def behind(self) -> bool:
+        """Whether what readers did waits for longer than it should, although the database takes it."""
+        waits = self._waiting and not self._away
+        return bool(waits) and self._clock.now() - self._waiting[0].time > LATE
 
     async def idle(self) -> None:
         """Return when all that readers did so far is recorded."""

@@ -125,7 +125,7 @@ class Mailer:
         self._domain = bounce_domain.lower()
         self._clock = clock
         self._wall = wall
-        self._turns = Turns()
+        self.turns = Turns()
         self._series: dict[str, Series] = {}
         self._campaigns: dict[tuple[str, str], Campaign] = {}
 
@@ -171,7 +171,7 @@ class Mailer:
             detail = f"{letter.address} is not mailed: {reason}"
             return Outcome(result="permanent", error="suppressed", detail=detail, follow_ups=(event,))
         try:
-            await self._turns.mine()
+            await self.turns.mine()
             sent = await relays.send(lambda relay: self.compose(delivery, letter, relay), letter.address)
         except (TemplateError, ValueError) as error:  # or an address that no server could be asked about
             return Outcome(result="permanent", error="template", detail=str(error))

@@ -33,7 +33,7 @@ MAX_GROUP = 256
 MOST_WAL = 32 * 2**20  # bytes; then it is copied into the file, and begins anew
 FORGET_TRIES = 3
 BLOCK = 50  # rows in one statement of what is in bulk
-LONG = 0.0005
+LONG = 0.001
 """Seconds of statements, one after another, after which whoever else waits for the event loop goes on."""
 PIECE = 8  # rows of one statement, before a look at the time
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT)
