@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.client import Client
+from support.receiver import Receiver
 
 CREDENTIALS = {"account_sid": "AC-in-clear", "auth_token": "token-in-clear", "from": "+15005550006"}
 TWILIO = {"name": "texts", "kind": "twilio", "credentials": CREDENTIALS}
@@ -127,3 +128,38 @@ async def test_a_bad_patch_changes_nothing(api: Client, patch: Any, pointer: str
     stored = await api.app.services.storage.access.connection("default", made["id"])
     assert stored is not None
     assert stored.credentials == CREDENTIALS
+
+
+async def test_a_hooks_connection_has_to_be_there_and_lead_where_the_hook_does(
+    api: Client, receiver: Receiver
+) -> None:
+    given = {"name": "x", "kind": "http", "base_url": receiver.url + "/v2", "credentials": {"token": "t"}}
+    http = (await api.post("/v1/connections", given)).json["id"]
+    twilio = (await api.post("/v1/connections", TWILIO)).json["id"]
+    other = await api.with_key(tenant="other")
+    do = {"kind": "webhook", "url": "/orders", "connection": http}
+    slack = {"kind": "slack", "channel": "#a"}
+    for client, action, pointer in (
+        (api, do | {"url": "http://127.0.0.2:9/"}, "#/do/url"),
+        (api, do | {"url": receiver.url.replace("http:", "https:")}, "#/do/url"),
+        (api, do | {"url": "orders"}, "#/do/url"),
+        (api, do | {"connection": twilio}, "#/do/connection"),
+        (api, slack | {"connection": http}, "#/do/connection"),
+        (other, do, "#/do/connection"),
+    ):
+        reply = await client.post("/v1/hooks", {"on": ["order.paid"], "do": action})
+        assert (reply.status, list(reply.faults)) == (422, [pointer]), reply.json
+    made = await api.hook(do=do)
+    assert (made["do"]["connection"], made["do"]["url"]) == (http, "/orders")
+    await api.post(f"/v1/hooks/{made['id']}/test", {})
+    await api.post(f"/v1/hooks/{made['id']}/test", {"to": receiver.url + "/mine"})
+    assert [(got.path, got.headers.get("authorization")) for got in receiver.got] == [
+        ("/v2/orders", "Bearer t"),
+        ("/mine", None),
+    ], "the credentials go nowhere else, not even for a try"
+    bot = {"name": "b", "kind": "slack", "credentials": {"token": "xoxb-in-clear"}, "base_url": receiver.url}
+    slack["connection"] = (await api.post("/v1/connections", bot)).json["id"]
+    shown = await api.hook(do=slack)
+    assert shown["do"]["url"] is None and shown["do"]["channel"] == "#a"
+    await api.post(f"/v1/hooks/{shown['id']}/test", {"to": receiver.url + "/services/T/B"})
+    assert (receiver.got[2].path, receiver.got[2].headers.get("authorization")) == ("/services/T/B", None)
