@@ -8,7 +8,7 @@ from msgspec import Struct
 
 MAX_ANSWER = 4000
 
-_CODE = re.compile(r"(?<![\w.:/=-])([45]\d\d)(?=[\s\-:;,>]|$)")
+_CODE = re.compile(r"(?:(?<![\w.:/=-])|(?<= :))([45]\d\d)(?=[\s\-:;,>]|$)")
 _ENHANCED = re.compile(r"(?<![\d.\w])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 # The class's name says what the part before a quoted answer only repeats: "5.1.0 - Unknown address error 550-'…'".
 _WRAPPED = re.compile(r"[245]\.\d\.\d - [\w ()]{1,60}?(?=[ ]?(?:[245]\d\d)?-?')")
@@ -35,7 +35,7 @@ def read_answer(said: str, status: str | None = None) -> Answer:
     text = " ".join(_TYPE.sub("", said[:MAX_ANSWER]).split())
     plain = _WRAPPED.sub("", text)
     found = _CODE.search(plain)
-    enhanced = [*_ENHANCED.findall(plain), *([status] if status else [])]
+    enhanced = [*_ENHANCED.findall(plain), *([status] if status else []), *_ENHANCED.findall(text)]
     telling = [one for one in enhanced if not _SILENT.fullmatch(one)]
     chosen = next(iter(telling or enhanced), None)
     whole = _REPEATED.sub("", plain)

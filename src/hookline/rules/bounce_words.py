@@ -51,7 +51,7 @@ CLEAR: Table = _table(
     )),
     ("rate_limited", r"mailbox unavailable or access denied"),  # Tencent, of a mailbox that gets too much at once
     ("mailbox_full", (
-        r"too many (?:messages|mails|emails) (?:on|in) (?:the|your|his|their|this|server|mailbox)",
+        r"mailbox is full|too many (?:messages|mails|emails) (?:on|in) (?:the|your|his|their|this|server|mailbox)",
         r"zu ?viele mails|(?:mailbox|inbox|mail ?drop|folder) (?:has |is )?exceed|(?:mailbox|folder|inbox) (?:message )?count|messages? (?:count|number) limit",
     )),
     ("expired", (
@@ -78,7 +78,7 @@ CLEAR: Table = _table(
     ("message_too_large", (
         r"(?:message|mail|size|header|e-?mail)s?\b.{0,40}(?:too (?:large|big|long)|exceed\w* .{0,30}(?:size|limit|length|maximum)"
         r"|size limit)",
-        r"too (?:large|big)|larger than|(?:maximum|max) (?:message|mail|allowed) (?:size|length)|size (?:limit )?exceed|recipsizelimit",
+        r"too (?:large|big)|too much mail data|larger than|(?:maximum|max) (?:message|mail|allowed) (?:size|length)|size (?:limit )?exceed|recipsizelimit",
         r"message length exceeds|exceeds? (?:the )?(?:fixed |maximum |permitted )?(?:message |mail )?size|nachricht (?:ist )?zu gro"
         r"|message trop (?:volumineux|gros)|mensaje demasiado grande|messaggio troppo grande|超过.{0,6}大小|邮件过大",
     )),
@@ -124,7 +124,7 @@ CLEAR: Table = _table(
     )),
     ("host_unknown", (
         r"(?:host|domain|server)(?: \w+){0,4} (?:unknown|not found|not exist|doesn't exist|invalid|lookup fail\w*|could not be found|nonexistent)",
-        r"(?:unknown|no such|non-?existe?nt?|invalid|bad|illegal) (?:\w+ )?(?:host|domain|system)|nxdomain|null ?mx|nodename nor servname",
+        r"(?:unknown|no such|non-?existe?nt?|invalid|bad|illegal) (?!remote system)(?:\w+ )?(?:host|domain|system)|nxdomain|null ?mx|nodename nor servname",
         r"name or service not known|does(?: not|n't) (?:accept|receive) (?:any )?(?:e-?)?mail(?! from)|no (?:mx|mail exchanger|dns|address record|smtp service)",
         r"(?:find|found) (?:any |a )?(?:host|mail exchanger|domain)|unrouteable mail domain|mx records? (?:point|indicat)\w* (?:to )?no|non-existent hosts|indicated no smtp",
         r"dns (?:domain|hard error|name)|name server: .{0,60}host not found|name service error .{0,80}host not found(?!, try)|no (?:such )?domain|domain (?:is )?expired"

@@ -11,7 +11,17 @@ import re
 from collections.abc import Sequence
 
 from hookline.mail.inbound.mime import Part
-from hookline.mail.inbound.phrases import COPY, DAEMONS, DELAYS, GAVE_UP, LEADS, NOTICES, PHRASES, SYSTEMS
+from hookline.mail.inbound.phrases import (
+    COPY,
+    DAEMONS,
+    DELAYS,
+    GAVE_UP,
+    LEADS,
+    NOTICES,
+    PHRASES,
+    QUOTED,
+    SYSTEMS,
+)
 from hookline.mail.inbound.report import ADDRESS, MAX_ABOUT, MAX_REPORTS, Kind, Report, addresses, judged
 from hookline.rules.addresses import normalise
 
@@ -96,12 +106,14 @@ def _named(mail: Part, notice: str, failed: Sequence[str], original: Sequence[st
     )
     places: dict[str, int] = {}
     leading: dict[str, int] = {}
+    starts: dict[str, int] = {}  # of their lines
     for found in ADDRESS.finditer(notice):
         address = normalise(found[0])
         places.setdefault(address, found.start())
         line = notice.rfind("\n", 0, found.start()) + 1
-        if LEADS.match(notice[line : found.start()]):
-            leading.setdefault(address, found.start())
+        lead = notice[line : found.start()]
+        if LEADS.match(lead) and (address not in leading or QUOTED.match(notice, starts[address])):
+            leading[address], starts[address] = found.start(), line
     if failed:
         return [(address, places.get(address, -1)) for address in failed]
     wanted = [address for address in original if address in places]

@@ -56,7 +56,10 @@ def judged(
     notice: str = "",
     about: tuple[str, ...] = (),
 ) -> Report:
-    """A report of what a server said; where that tells nothing, ``notice`` is what people are told."""
+    """A report of what a server said; where that tells nothing, ``notice`` is what people are told.
+
+    Where the server said nothing at all, what the notice says of the recipient is the detail.
+    """
     answer = read_answer(said, status)
     code, enhanced, detail = answer.code, answer.enhanced, answer.whole
     reason, hard = classify(code, enhanced, answer.text, "report")
@@ -66,6 +69,9 @@ def judged(
         told = read_answer(notice, enhanced)
         code, enhanced, detail = code or told.code, told.enhanced, detail or told.whole
         reason, hard = classify(code, enhanced, told.whole, "report")
+    if not detail and notice:
+        told = read_answer(_behind(notice, recipients), enhanced)
+        code, detail = code or told.code, told.whole
     return Report(
         kind=kind,
         shape=shape,
@@ -77,6 +83,16 @@ def judged(
         detail=detail[:MAX_DETAIL],
         about=about,
     )
+
+
+def _behind(notice: str, recipients: tuple[str, ...]) -> str:
+    """What stands behind a recipient in a notice, to the end of the paragraph."""
+    low = notice.lower()
+    for name in recipients:
+        at = low.find(name.lower())
+        if at >= 0:
+            return notice[at + len(name) :].partition("\n\n")[0].lstrip(">)]:,; \n")[:MAX_DETAIL]
+    return ""
 
 
 def addresses(text: str) -> tuple[str, ...]:
