@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import get_args
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hookline.rules.spf import check_host, example
+from hookline.rules.spf import Result, check_host, example
 from support.zone import Dns
 
 SENDER = "b-x.y@shop.example"
@@ -27,6 +30,7 @@ ZONE = {
     "1.2.0.192._ip.example A": ["127.0.0.2"],
     "x.y.l.example A": ["127.0.0.2"],
     "shop.d.example A": ["127.0.0.2"],
+    "x/y.mail.example A": ["192.0.2.1"],
 }
 
 
@@ -63,6 +67,8 @@ def result(record: str, address: str = "192.0.2.10", **more: list[str]) -> tuple
         ("v=spf1 redirect=_spf.relay.example", "198.51.100.7", "pass"),
         ("v=spf1 redirect=_spf.relay.example", "192.0.2.10", "softfail"),
         ("v=spf1 redirect=_spf.relay.example -all", "198.51.100.7", "fail"),
+        ("v=spf1 ip4:192.0.2.10 -all", "::ffff:192.0.2.10", "pass"),
+        ("v=spf1 a:x/y.mail.example/24 -all", "192.0.2.99", "pass"),
         ("v=spf1 ptr ptr:shop.example -all", "192.0.2.10", "fail"),
         ("v=spf1 exp=why.example unknown=1 -all", "192.0.2.10", "fail"),
         ("v=spf1 exists:%{ir}._ip.example -all", "192.0.2.1", "pass"),
@@ -83,13 +89,22 @@ def test_terms(record: str, address: str, expected: str) -> None:
         ("v=spf1 ip4:2001:db8::1 -all", "no network"),
         ("v=spf1 ip4 -all", "no network"),
         ("v=spf1 a/33 -all", "prefix length"),
+        ("v=spf1 mx//129 -all", "prefix length"),
         ("v=spf1 a: -all", "no term"),
         ("v=spf1 all:x", "no term"),
         ("v=spf1 include -all", "no term"),
         ("v=spf1 include:_spf.relay.example/24 -all", "no term"),
         ("v=spf1 +all ipv4:192.0.2.10", "'ipv4:192.0.2.10'"),
         ("v=spf1 redirect=a.example redirect=b.example", "twice"),
-        ("v=spf1 exists:%{z}.example -all", "no macro"),
+        ("v=spf1 exists:%{z}.example -all", "no term"),
+        ("v=spf1 a:mail -all", "no term"),
+        ("v=spf1 a:mail.123 -all", "no term"),
+        ("v=spf1 mx:mail.-example -all", "no term"),
+        ("v=spf1 include:b\u00fccher.example -all", "no term"),
+        ("v=spf1 a:mail.example\tip4:192.0.2.10 -all", "no term"),
+        ("v=spf1 ip4:192.0.2.10/032 -all", "no network"),
+        ("v=spf1 redirect=", "no term"),
+        ("v=spf1 ours=%x -all", "no term"),
         ("v=spf1 include:near.example -all", "no SPF record"),
         ("v=spf1 redirect=near.example", "no SPF record"),
         ("v=spf1 include:two.example -all", "2 SPF records"),
@@ -110,6 +125,25 @@ def test_the_limits_are_reached_and_not_exceeded() -> None:
         result("v=spf1 " + "a:x.example " * 11, **{"x.example A": ["203.0.113.9"]}, address="203.0.113.9")[0]
         == "pass"
     )
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["a", "mx", "include", "ip4", "ip6", "exists", "redirect", "exp", "all", "ptr"]
+        ).flatmap(
+            lambda name: st.text(":/=%{}.-+~?ilsodvr0123456789abé ", max_size=12).map(
+                lambda rest: name + rest
+            )
+        ),
+        max_size=5,
+    )
+)
+def test_whatever_a_record_says_there_is_a_result(terms: list[str]) -> None:
+    for address in ("192.0.2.10", "2001:db8::10"):
+        found, detail = result("v=spf1 " + " ".join(terms), address)
+        assert found in get_args(Result) and bool(detail) == (found in ("permerror", "temperror"))
 
 
 def test_silence_is_no_answer() -> None:

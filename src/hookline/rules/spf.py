@@ -26,12 +26,17 @@ MOST_VOIDS = 2  # 4.6.4: questions to which there is no answer
 MOST_SERVERS = 10  # 4.6.4: of one mx
 MOST_NAME = 253
 _RESULTS: dict[str, Result] = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}
-_MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=(.*)", re.I)
-_MECHANISM = re.compile(
-    r"([+\-?~]?)(all|include|a|mx|ptr|ip4|ip6|exists)(?=[:/]|$)(?::([^/].*?))?((?:/.*)?)", re.I
-)
-_LENGTHS = re.compile(r"(?:/(\d{1,3}))?(?://(\d{1,3}))?")
-_MACRO = re.compile(r"%(?:\{([slodiphcrtv])(\d*)(r?)([.\-+,/_=]*)\}|([%_-])|)", re.I)
+_MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=(.*)", re.I | re.S)
+_MECHANISM = re.compile(r"([+\-?~]?)(all|include|a|mx|ptr|ip4|ip6|exists)(?=[:/]|$)(.*)", re.I | re.S)
+_TWO_LENGTHS = re.compile(r"(?:/(0|[1-9]\d{0,2}))?(?://(0|[1-9]\d{0,2}))?$")
+_ONE_LENGTH = re.compile(r"(?:/(0|[1-9]\d{0,2}))?$")
+# 7.1: what a domain-spec is made of, and how it ends: with a top label, or with a macro.
+_EXPAND = r"%\{[slodipvh]\d*r?[.\-+,/_=]*\}"
+_CHARACTERS = rf"(?:{_EXPAND}|%[%_\-]|[!-$&-~])*"
+_LABEL = r"\.(?:[a-z0-9]*[a-z][a-z0-9]*|[a-z0-9]+-[a-z0-9-]*[a-z0-9])\.?"
+_DOMAIN = re.compile(rf"{_CHARACTERS}(?:{_LABEL}|{_EXPAND})", re.I)
+_ANYTHING = re.compile(_CHARACTERS, re.I)
+_MACRO = re.compile(r"%(?:\{([a-z])(\d*)(r?)([.\-+,/_=]*)\}|([%_-]))", re.I)
 
 
 class Checked(Struct, frozen=True):
@@ -96,7 +101,8 @@ class _Check:
     """One check, with what it has spent."""
 
     def __init__(self, address: Address, sender: str, lookup: Lookup) -> None:
-        self._address = address
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        self._address = mapped or address
         self._sender = sender if "@" in sender else f"postmaster@{sender}"
         self._lookup = lookup
         self._voids = 0
@@ -180,8 +186,6 @@ class _Check:
         def fill(match: re.Match[str]) -> str:
             if match[5]:
                 return {"%": "%", "_": " ", "-": "%20"}[match[5]]
-            if not match[1]:
-                raise _Over("permerror", f"{text} has a % that begins no macro")
             value = self._macro(match[1].lower(), domain)
             parts = re.split("[" + re.escape(match[4] or ".") + "]", value)
             if match[3]:
@@ -216,37 +220,55 @@ def _parsed(record: str) -> tuple[list[_Term], dict[str, str]]:
     """The terms, and the modifiers by name. An error anywhere spoils all of it (4.6)."""
     terms: list[_Term] = []
     modifiers: dict[str, str] = {}
-    for text in record.split()[1:]:
-        if (modifier := _MODIFIER.fullmatch(text)) is not None:
+    for text in filter(None, record.split(" ")[1:]):
+        mechanism, modifier = _MECHANISM.fullmatch(text), _MODIFIER.fullmatch(text)
+        if mechanism is not None:
+            terms.append(_term(mechanism, text))
+        elif modifier is not None:
             name = modifier[1].lower()
-            if name in modifiers and name in ("redirect", "exp"):
+            ours = name in ("redirect", "exp")
+            if ours and name in modifiers:
                 raise _Over("permerror", f"{name}= stands twice in the record")
+            if not (_DOMAIN if ours else _ANYTHING).fullmatch(modifier[2]):
+                raise _no_term(text)
             modifiers[name] = modifier[2]
-            continue
-        mechanism = _MECHANISM.fullmatch(text)
-        if mechanism is None:
-            raise _Over("permerror", f"{text!r} in the record is no term of SPF")
-        term = _Term(_RESULTS[mechanism[1] or "+"], mechanism[2].lower(), mechanism[3] or "", mechanism[4])
-        _check(term, text)
-        terms.append(term)
+        else:
+            raise _no_term(text)
     return terms, modifiers
 
 
-def _check(term: _Term, text: str) -> None:
-    if term.name in ("ip4", "ip6"):
+def _term(mechanism: re.Match[str], text: str) -> _Term:
+    result, name, rest = _RESULTS[mechanism[1] or "+"], mechanism[2].lower(), mechanism[3]
+    lengths = ""
+    if name in ("a", "mx", "ip4", "ip6"):
+        found = (_TWO_LENGTHS if name in ("a", "mx") else _ONE_LENGTH).search(rest)
+        lengths = found[0] if found else ""
+        rest = rest.removesuffix(lengths)
+    term = _Term(result, name, rest[1:], lengths)
+    if name in ("ip4", "ip6"):
         _network(term)
-    elif term.name in ("a", "mx"):
-        _lengths(term.lengths)
-    elif (
-        term.lengths
-        or (term.name == "all" and term.value)
-        or (term.name in ("include", "exists") and not term.value)
+    elif name in ("a", "mx"):
+        _lengths(lengths)
+    if (
+        rest == ":"
+        or rest[:1] == "/"
+        or (name == "all" and rest)
+        or (name in ("include", "exists") and not rest)
     ):
-        raise _Over("permerror", f"{text!r} in the record is no term of SPF")
+        raise _no_term(text)
+    if rest and name not in ("ip4", "ip6") and not _DOMAIN.fullmatch(term.value):
+        raise _no_term(text)
+    return term
+
+
+def _no_term(text: str) -> _Over:
+    return _Over("permerror", f"{text!r} in the record is no term of SPF")
 
 
 def _network(term: _Term) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
+        if "/" in term.value:  # a length that is none, such as /032
+            raise ValueError
         kind = ipaddress.IPv4Network if term.name == "ip4" else ipaddress.IPv6Network
         return kind(term.value + term.lengths, strict=False)
     except ValueError:
@@ -256,7 +278,7 @@ def _network(term: _Term) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def _lengths(text: str) -> tuple[int, int]:
-    match = _LENGTHS.fullmatch(text)
+    match = _TWO_LENGTHS.fullmatch(text)
     v4, v6 = (int(match[1] or 32), int(match[2] or 128)) if match else (33, 0)
     if v4 > 32 or v6 > 128:
         raise _Over("permerror", f"{text} in the record is no prefix length")
