@@ -215,3 +215,18 @@ def test_seconds_are_no_milliseconds() -> None:
 )
 def test_other_spellings_are_understood(name: str, type: str) -> None:
     assert parse({**COMMON, "event": name})[0].type == type
+
+
+@pytest.mark.parametrize(
+    ("header", "metadata"),
+    [
+        ("order:17|shop : DK|hookline:x", {"order": "17", "shop": "DK"}),
+        ('{"order": 17, "hookline": "x"}', {"order": 17}),
+        ("{order: 17}", {"{order": "17}"}),
+        ("some_custom_header", None),
+        ("", None),
+    ],
+)
+def test_what_the_sender_attached_comes_back(header: str, metadata: Any) -> None:
+    [event] = parse(sample("opened", **{"X-Mailin-custom": header}))
+    assert event.facts.get("metadata") == metadata

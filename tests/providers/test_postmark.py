@@ -122,7 +122,7 @@ def test_the_records(name: str, type: str, facts: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("kind", "type", "reason", "hard"),
     [
-        ("HardBounce", "email.bounced", "other", True),
+        ("HardBounce", "email.bounced", "user_unknown", True),
         ("SoftBounce", "email.bounced", "other", False),
         ("Transient", "email.deferred", "other", None),
         ("DnsError", "email.bounced", "network", False),

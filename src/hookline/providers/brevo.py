@@ -87,7 +87,7 @@ def _event(place: int, raw: bytes, event: Mapping[str, Any]) -> ParsedEvent:
         email=email,
         time=time,
         message=fields.message_id(*_ours(mark), event.get("message-id")),
-        facts=_facts(name, event) | fields.told(tags=_tags(event)),
+        facts=_facts(name, event) | fields.told(tags=_tags(event), metadata=_attached(mark)),
     )
 
 
@@ -101,6 +101,17 @@ def _ours(mark: str) -> list[str]:
     """What stands under our name in ``name:value|name:value``."""
     pairs = (pair.partition(":") for pair in mark.split("|"))
     return [value for name, _, value in pairs if name.strip() == KEY]
+
+
+def _attached(mark: str) -> dict[str, Any] | None:
+    """What the sender wrote into the header: ``name:value|name:value``, or a JSON object."""
+    if mark.lstrip().startswith("{"):
+        with contextlib.suppress(ValueError):
+            return fields.plain(cel.from_json(mark.encode()), KEY)
+    pairs = [part.partition(":") for part in mark[: fields.LONGEST_TEXT].split("|")]
+    return {
+        name.strip(): value.strip() for name, colon, value in pairs if colon and name.strip() not in ("", KEY)
+    } or None
 
 
 def _facts(name: str, event: Mapping[str, Any]) -> dict[str, Any]:

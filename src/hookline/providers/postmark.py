@@ -32,7 +32,7 @@ class Kind(Struct, frozen=True):
 
 # By `Type` of a bounce.
 BOUNCES: Mapping[str, Kind] = {
-    "HardBounce": Kind("email.bounced", None, True),
+    "HardBounce": Kind("email.bounced", "user_unknown", True),
     "SoftBounce": Kind("email.bounced", None, False),
     "Transient": Kind("email.deferred"),
     "DnsError": Kind("email.bounced", "network", False),
