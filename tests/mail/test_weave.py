@@ -88,6 +88,24 @@ def test_a_link_to_the_web_is_tracked(source: str, url: str) -> None:
     assert html(before) == untouched(source.format(tracked(url)))
 
 
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("?a=1&copy=2", "?a=1&copy=2"),
+        ("?a=1&currency=EUR&region=eu&section=2&not=x", "?a=1&currency=EUR&region=eu&section=2&not=x"),
+        ("?a=1&amp;copy=2&amp=3&lt4", "?a=1&copy=2&amp=3&lt4"),
+        ("?a=&copy;&eacute;&copyx;&#38;&#x26;b", "?a=©é&copyx;&&b"),
+        ("?a=&copy", "?a=©"),
+        ("?a=&copy&reg;", "?a=©®"),
+        ("?a&=b&;&c", "?a&=b&;&c"),
+    ],
+)
+def test_a_link_leads_where_a_browser_would_have_gone(value: str, url: str) -> None:
+    source = f'<a href="https://a.example/{value}">x</a>'
+    assert html(source) == f'<a href="{tracked("https://a.example/" + url)}">x</a>'
+    assert prepared(source).render(VARIABLES, None).text == f"x (https://a.example/{url})"
+
+
 def test_a_link_is_rendered_before_it_is_tracked() -> None:
     assert html('<a href="https://a.example/?id={{ id }}&amp;x">x</a>') == (
         f'<a href="{tracked(VARIABLES_URL)}">x</a>'

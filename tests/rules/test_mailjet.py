@@ -98,6 +98,20 @@ def test_what_we_say_as_mailjet_would_is_understood_again(
         assert parsed.facts.get(name) == (data.get(name) if name in more or name == "hard" else None)
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "more"),
+    [
+        ("email.sent", {"smtp_code": 250, "enhanced_code": "2.0.0", "detail": "OK 14"}, "sent (250 2.0.0 OK 14)"),
+        ("email.sent", {"smtp_code": 250, "detail": "OK 14"}, "sent (250 OK 14)"),
+        ("email.bounced", {"smtp_code": 550, "enhanced_code": "5.1.1", "detail": "no user"}, "550 5.1.1 no user"),
+        ("email.bounced", {"smtp_code": 550, "enhanced_code": "5.1.1", "detail": "smtp; 550 no"}, "smtp; 550 no"),
+    ],
+)  # fmt: skip
+def test_the_answer_of_the_server_stands_with_its_codes(kind: str, data: dict[str, Any], more: str) -> None:
+    made = mailjet.to_object(event_of(kind, **data))
+    assert made.get("smtp_reply", made.get("comment")) == more
+
+
 def test_a_mail_is_sent_once() -> None:
     assert mailjet.passes_over(event_of("email.sent")) == ""
     assert "once" in mailjet.passes_over(event_of("email.delivered"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import unescape
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from hookline.api.campaigns import TAGS, Campaigns
 from hookline.api.errors import bad_parameter
 from hookline.api.paging import After, Limit, Page
 from hookline.api.stats import link_figures
+from hookline.mail.markup import attribute_value
 from hookline.mail.sender import prepare_campaign
 from hookline.model import Campaign
 from hookline.rules.ids import is_id
@@ -111,7 +111,7 @@ async def _links(storage: Storage, campaign: Campaign) -> list[LinkStats]:
     # Of a draft nothing was counted, and it may lack its texts.
     known = () if campaign.state == "draft" else prepare_campaign(campaign.spec).links
     shown = [
-        LinkStats(link=place, url=unescape(url), **counted.pop(str(place), link_figures({})))
+        LinkStats(link=place, url=attribute_value(url), **counted.pop(str(place), link_figures({})))
         for place, url in enumerate(known)
     ]
     shown += [LinkStats(link=None, url=url, **figures) for url, figures in counted.items()]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
-from html import escape, unescape
+from html import escape
 from typing import Protocol
 
 import minijinja
@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from hookline.mail import mime
 from hookline.mail.inline import StyleError, inline
+from hookline.mail.markup import attribute_value
 from hookline.mail.plaintext import laid_out, text_source, to_text
 from hookline.mail.weave import CLICK, FOOTER, OPEN, TRAP, UNSUBSCRIBE, URL, Woven, weave_html, weave_text
 from hookline.rules import templates
@@ -343,7 +344,7 @@ def text_click(links: LinkMaker | None, untracked: Collection[str | None]) -> Ca
 
 def address_of(value: str) -> str:
     """Where a link leads whose attribute has this value."""
-    return _IGNORED_IN_URLS.sub("", unescape(value)).strip(" ")
+    return _IGNORED_IN_URLS.sub("", attribute_value(value)).strip(" ")
 
 
 def is_web(url: str) -> bool:

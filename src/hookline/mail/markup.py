@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import unescape
+from html.entities import html5
 from typing import Literal, NamedTuple
 
 from hookline.rules.tags import tags
@@ -23,6 +25,7 @@ _ELEMENT = re.compile(
 _ATTRIBUTE = re.compile(
     r"""([^\s/>=\x01]++)(?:[\s\x01]*+=[\s\x01]*+(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*+)))?+"""
 )
+_NAMED = re.compile(r"&([a-zA-Z][a-zA-Z0-9]*+;?+)(?=(=?))")
 _RAW_TEXT = frozenset(("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes"))
 
 
@@ -82,6 +85,21 @@ def attributes(html: str, tag: Piece) -> Iterator[Attribute]:
         value = found.lastindex or 1
         first, last = found.span(value) if value > 1 else (found.end(), found.end())
         yield Attribute(found[1].lower(), first, last)
+
+
+def attribute_value(source: str) -> str:
+    """What an attribute's source means, as browsers have it.
+
+    They are stricter there than in text: a name without a semicolon is a character only if neither a letter, a digit
+    nor ``=`` follows (HTML standard, 13.2.5.73), so that ``?a=1&copy=2&region=eu`` stays what it is.
+    """
+    return unescape(_NAMED.sub(_bare, source))
+
+
+def _bare(found: re.Match[str]) -> str:
+    name = found[1]
+    meant = name in html5 and (name.endswith(";") or not found[2])
+    return found[0] if meant else f"&amp;{name}"
 
 
 def masked(source: str) -> str:

@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from html import unescape
 
-from hookline.mail.markup import attributes, scan
+from hookline.mail.markup import attribute_value, attributes, scan
 from hookline.rules.tags import Tag, tags, words
 
 _BREAK, _BULLET, _PARAGRAPH, _LINE, _ITEM_END = "\x0b", "\x1c", "\x1d", "\x1e", "\x1f"
@@ -101,7 +101,7 @@ def _marked(html: str) -> _Marker:
             marker.end(piece.name)
         elif piece.kind == "start":
             found = {
-                item.name: unescape(html[item.start : item.end])
+                item.name: attribute_value(html[item.start : item.end])
                 for item in reversed([*attributes(html, piece)])
             }
             unseen = (

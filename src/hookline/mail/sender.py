@@ -226,7 +226,8 @@ class Mailer:
 
     def _judge(self, delivery: Delivery, letter: Letter, result: SmtpResult) -> Outcome:
         if result.ok:
-            event = self._event(delivery, letter, "email.sent", {"detail": result.detail})
+            answer = {"smtp_code": result.code, "enhanced_code": result.enhanced, "detail": result.detail}
+            event = self._event(delivery, letter, "email.sent", answer)
             return Outcome(result="ok", status=result.code, detail=result.detail, follow_ups=(event,))
         if result.ambiguous:
             detail = (

@@ -82,7 +82,7 @@ _WHO = "contact email event"
 
 # name, meaning, fields of `data`: `!` marks what is always there, `field=other` another name for a field.
 _TYPES = (
-    ("email.sent", "The server that mail is handed to took the mail.", f"{_MAIL} detail"),
+    ("email.sent", "The server that mail is handed to took the mail.", f"{_MAIL} smtp_code enhanced_code detail"),
     ("email.delivered", "The recipient's server took the mail, where that is known.", f"{_MAIL} detail"),
     ("email.deferred", "The mail was put off; it is tried again.", f"{_MAIL} {_ANSWER}"),
     ("email.opened", "The mail was opened: its picture was fetched.", f"{_MAIL} {_SEEN}"),

@@ -112,7 +112,7 @@ def _more(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
     seen = {"ip": _text(data, "ip"), "geo": "", "agent": _text(data, "user_agent")}
     match name:
         case "sent":
-            said = _text(data, "detail") or "250 2.0.0 OK"
+            said = _answer(data) or "250 2.0.0 OK"
             return {"smtp_reply": said if said.startswith("sent (") else f"sent ({said})"}
         case "open":
             return seen
@@ -125,7 +125,7 @@ def _more(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
                 "hard_bounce": hard,
                 "error_related_to": related,
                 "error": error,
-                "comment": _text(data, "detail"),
+                "comment": _answer(data),
             }
         case "blocked":
             return {"error_related_to": related, "error": error}
@@ -143,6 +143,14 @@ def _payload(metadata: object) -> str:
         return ""
     whole = metadata.get(PAYLOAD)
     return whole if isinstance(whole, str) and len(metadata) == 1 else msgspec.json.encode(metadata).decode()
+
+
+def _answer(data: Mapping[str, Any]) -> str:
+    """The server's answer as it stood: Mailjet has the codes before the words."""
+    code, words = data.get("smtp_code"), _text(data, "detail")
+    if not isinstance(code, int) or str(code) in words[:20]:
+        return words
+    return " ".join(part for part in (str(code), _text(data, "enhanced_code"), words) if part)
 
 
 def _text(data: Mapping[str, Any], name: str) -> str:

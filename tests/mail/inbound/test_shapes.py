@@ -50,6 +50,12 @@ def test_what_servers_report(
     assert report.time == 1_777_897_867_000_000
 
 
+def test_a_warning_is_known_by_its_words_alone() -> None:
+    short, _, _ = mails.TEXT_DELAY.partition("No action is required")
+    (report,) = parse(mail(short))
+    assert (report.kind, report.recipients) == ("deferred", (ADA,))
+
+
 def test_several_recipients_in_one_report_without_breaks() -> None:
     first, second = parse(mail(mails.WITHOUT_BREAKS))
     assert (first.recipients, first.reason, first.hard) == ((ADA,), "user_unknown", True)

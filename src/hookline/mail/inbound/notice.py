@@ -88,7 +88,7 @@ def _is_notice(mail: Part, subject: str, notice: str) -> bool:
     signs = (
         nobody or is_from_system(mail),
         bool(NOTICES.search(subject)),
-        bool(PHRASES.search(notice)),
+        bool(PHRASES.search(notice) or DELAYS.search(notice)),
     )
     return sum(signs) >= 2
 
