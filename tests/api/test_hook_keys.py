@@ -10,8 +10,9 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from hookline.clock import ManualClock
-from hookline.model import HOUR
+from hookline.model import DAY, HOUR
 from hookline.rules import signing
+from hookline.rules.times import format_time
 from hookline.settings import Settings
 from support.client import Client, client_of
 from support.receiver import Got, Receiver
@@ -72,6 +73,16 @@ async def test_both_secrets_sign_during_the_grace_and_one_afterwards(
     assert stored is not None and [key.text for key in stored.keys] == [second], (
         "nothing is kept of the old one"
     )
+
+
+async def test_what_nothing_is_said_of_is_as_usual_also_without_a_body(
+    timed: tuple[Client, ManualClock], receiver: Receiver
+) -> None:
+    api, clock = timed
+    hook = (await api.hook(receiver.url))["id"]
+    reply = await api.post(f"/v1/hooks/{hook}/secret/rotate")
+    assert reply.status == 200 and reply.json["previous"][0]["until"] == format_time(clock.now() + DAY)
+    assert (await api.post(f"/v1/hooks/{hook}/test")).json["ok"]
 
 
 async def test_without_a_grace_the_old_secret_is_out_at_once(api: Client, receiver: Receiver) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hookline.cli.behind import HEAD
 from hookline.cli.door import LARGE, Quick, Waits
 from hookline.cli.serving import listen, serving
 from hookline.rules import tokens
@@ -118,6 +120,9 @@ UNUSUAL = (
     ("X-Odd:no space", "X-Empty:"),
     ("TE: trailers",),
     ("X-Long: " + "x" * 5000,),
+    # Clients that would rather speak HTTP/2, such as Java's, offer it with each request (RFC 9110, 7.8).
+    ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA"),
+    ("Connection: Upgrade", "Upgrade: h2c", "X-Odd:no space", "Expect: 100-continue"),
 )
 BROKEN = (
     ("Content-Length: 5", "Content-Length: 6"),
@@ -144,6 +149,26 @@ async def test_unusual_requests_are_answered_all_the_same(api: Client) -> None:
                 answers = [answers[0], answers[2], await connection.answer()]
         assert [status for status, _ in answers] == [202, 202, 202]
     assert (await api.stored())[0] == 3 * len(UNUSUAL)
+
+
+async def test_an_offer_to_upgrade_is_passed_over_on_every_way(api: Client) -> None:
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA")
+    async with wire(api) as connection:
+        for start in ("POST /v1/events", "POST /v1/events?", "POST /v1/events?", "POST /v1/events"):
+            await connection.send(connection.event("1", *offer, start=f"{start} HTTP/1.1"))
+            assert (await connection.answer())[0] == 202
+        whole = connection.event("2", *offer, start="POST /v1/events? HTTP/1.1")
+        cut = whole.index(b"\r\n\r\n") - 20
+        await connection.send(whole[:cut], whole[cut:])
+        assert (await connection.answer())[0] == 202
+        text = b"x\r\nUpgrade: in a body\r\n\r\n"
+        body = json.dumps({"type": "t", "data": {}, "source": text.decode()}).encode()
+        await connection.send(connection.event("4", f"Content-Length: {len(body)}").split(b"\r\n\r\n")[0])
+        await connection.send(b"\r\n\r\n" + body)
+        status, problem = await connection.answer()
+        assert (status, problem["errors"][0]["pointer"]) == (422, "#/source"), (
+            "control characters, as they were sent"
+        )
 
 
 async def test_chunks(api: Client) -> None:
@@ -330,17 +355,24 @@ async def test_readers_are_answered_at_the_door_and_told_apart(tmp_path: Path) -
 
 @asynccontextmanager
 async def bare(waits: Waits) -> AsyncIterator[Wire]:
-    """A connection to a door behind which is nothing."""
+    """A connection to a door behind which is nothing but a nod."""
 
     async def nothing(*_: Any) -> Any: ...
 
+    async def nod(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
     with listen("127.0.0.1", 0) as listener:
         host, port = listener.getsockname()
-        async with serving(nothing, listener, Quick(nothing), waits=waits):
+        async with serving(nod, listener, Quick(nothing), waits=waits):
             reader, writer = await asyncio.open_connection(host, port)
-            yield Wire(reader, writer, "")
-            writer.close()
-            await writer.wait_closed()
+            try:
+                yield Wire(reader, writer, "")
+            finally:
+                writer.close()
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
 
 
 async def test_a_connection_that_brings_nothing_is_closed() -> None:
@@ -368,3 +400,25 @@ async def test_what_is_no_request_is_refused_at_once() -> None:
         async with bare(Waits()) as connection:
             await connection.send(odd)
             assert (await connection.rest()).startswith(b"HTTP/1.1 400")
+
+
+FIRST = b"GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n"
+
+
+@pytest.mark.parametrize("start", [b"GET / HTTP/1.1\r\nX: ", FIRST, FIRST + b"GET / HTTP/1.1\r\n"])
+@pytest.mark.parametrize("part", [b"x" * 1000, b"X: y\r\n" * 200])
+async def test_a_head_that_does_not_come_to_its_end_is_too_large(start: bytes, part: bytes) -> None:
+    async with bare(Waits()) as connection:
+        more = b"GET / HTTP/1.1\r\nX: " if start == FIRST else b""
+        answer = b"HTTP/1.1 431 "
+        with contextlib.suppress(ConnectionError):  # what is not read may take the answer with it
+            await connection.send(start, more, *[part] * (2 * HEAD // len(part)))
+            answer = await connection.rest()
+        assert b"HTTP/1.1 431 " in answer
+
+
+@pytest.mark.parametrize("parts", [(FIRST + b"GET / HT",), (FIRST, b"GET / HT")])
+async def test_what_follows_behind_the_door_is_to_come_in_time_too(parts: tuple[bytes, ...]) -> None:
+    async with bare(Waits(request=0.01)) as connection:
+        await connection.send(*parts)
+        assert b"HTTP/1.1 408 " in await connection.rest()

@@ -97,9 +97,11 @@ def _secrets(services: Services, desk: Desk) -> list[HTTPRouteHandler]:
         "/v1/hooks/{hook_id:str}/secret/rotate", status_code=200, opt=MANAGE, tags=TAGS,
         operation_id="rotateHookSecret", summary="Change what a webhook is signed with",
     )  # fmt: skip
-    async def rotate(key: Caller, hook_id: FromPath[str], data: JSONBody[RotateInput]) -> Keys:
+    async def rotate(key: Caller, hook_id: FromPath[str], data: JSONBody[RotateInput | None] = None) -> Keys:
         """A new secret, and a new key pair where there is one. During the grace the old ones sign, too."""
-        return hook_keys.shown(await desk.rotate(key.tenant, hook_id, data), services.clock.now())
+        return hook_keys.shown(
+            await desk.rotate(key.tenant, hook_id, data or RotateInput()), services.clock.now()
+        )
 
     return [secret, rotate]
 
@@ -109,9 +111,11 @@ def _trials(desk: Desk) -> list[HTTPRouteHandler]:
         "/v1/hooks/{hook_id:str}/test", status_code=200, tags=TAGS, operation_id="testHook",
         summary="Try a hook now",
     )  # fmt: skip
-    async def test(key: Caller, hook_id: FromPath[str], data: JSONBody[TrialInput]) -> TrialOutcome:
+    async def test(
+        key: Caller, hook_id: FromPath[str], data: JSONBody[TrialInput | None] = None
+    ) -> TrialOutcome:
         """Its action is performed, whatever its condition says; no delivery is made, no limit spent."""
-        return await desk.test(await desk.get(key.tenant, hook_id), data)
+        return await desk.test(await desk.get(key.tenant, hook_id), data or TrialInput())
 
     @post(
         "/v1/hooks/test", status_code=200, tags=TAGS, operation_id="testUnsavedHook",

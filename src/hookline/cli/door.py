@@ -17,8 +17,9 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from hookline.cli.behind import BARE, Behind, refusal
 
 Fields = Sequence[tuple[bytes, bytes]]
 Reply = Callable[[Fields, bytes, bytes], Awaitable[tuple[int, Fields, bytes]]]
@@ -63,15 +64,16 @@ WAITS = Waits()
 START = b"POST /v1/events HTTP/1.1\r\n"
 LARGE = 64 * 1024
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_TOO_SLOW = _STATUS[408] + b"connection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_SLOW = refusal(HTTPStatus.REQUEST_TIMEOUT)
 _VISIT = re.compile(rb"(GET|HEAD) (/t/[och]/[A-Za-z0-9_-]+) HTTP/1\.1\r\n")
 # RFC 9112, section 5: no space before the colon, no folded lines; of the values what every reader takes alike.
 _FIELD = rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*([\t\x20-\x7e\x80-\xff]*)\r\n"
 _HEAD = re.compile(b"(?:" + _FIELD.replace(b"(", b"(?:") + b")*")
 _FIELDS = re.compile(_FIELD)
-_BARE = re.compile(rb"(?<!\r)\n")
 # What changes where a request ends, or what is to follow it.
-_UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"proxy-connection"})
+_UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"te", b"trailer", b"proxy-connection"})
+# What is ignored: a connection goes on anyhow, and an offer of another protocol may be passed over (RFC 9110, 7.8).
+_IDLE_WORDS = frozenset({b"keep-alive", b"upgrade", b"http2-settings"})
 
 
 class Door(asyncio.Protocol):
@@ -140,7 +142,7 @@ class Door(asyncio.Protocol):
         end = rest.find(b"\r\n\r\n")
         if end < 0:
             # What could still become an ordinary request may take its time, within limits.
-            if len(rest) > LARGE or not rest[:1].isupper() or _BARE.search(rest):
+            if len(rest) > LARGE or not rest[:1].isupper() or BARE.search(rest):
                 self._hand_over()
             else:
                 self._await_more()
@@ -200,7 +202,11 @@ class Door(asyncio.Protocol):
         if len(lengths) > 1 or not all(value.isdigit() and len(value) < 8 for value in lengths):
             return None
         for name, value in fields:
-            if name in _UNUSUAL or (name == b"connection" and value.lower() != b"keep-alive"):
+            if name in _UNUSUAL:
+                return None
+            if name == b"connection" and not _IDLE_WORDS.issuperset(
+                value.lower().replace(b" ", b"").split(b",")
+            ):
                 return None
         self._known = head, fields, int(lengths[0]) if lengths else None
         return fields
@@ -270,7 +276,7 @@ class Door(asyncio.Protocol):
         self._state.connections.discard(cast("Any", self))
         self._forget_timers()
         self._transport.resume_reading()
-        behind = HttpToolsProtocol(self._config, self._state, self._app_state, self._loop)
+        behind = Behind(self._waits.request, self._config, self._state, self._app_state, self._loop)
         self._transport.set_protocol(behind)
         behind.connection_made(self._transport)
         behind.data_received(self._rest)
