@@ -14,6 +14,7 @@ from hookline.net.http import Request, Response
 from hookline.services import Services
 
 TIMEOUT = 15.0
+"""Seconds: in all of HTTP, for each step of SMTP."""
 
 
 class ConnectionTrial(Struct, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ async def tried(services: Services, connection: Connection) -> ConnectionTrial:
 
 
 async def _smtp(services: Services, connection: Connection) -> ConnectionTrial:
-    client = services.mailer.servers.client(connection)
+    client = services.mailer.servers.client(connection, TIMEOUT)
     try:
         trouble = await client.check()
     finally:

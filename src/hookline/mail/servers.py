@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hookline.model import Connection
 from hookline.net.dns import Dns
@@ -87,11 +88,13 @@ class Servers:
         relay_of(settings.host, settings.provider)
         self._dns.check(settings.host, settings.port)
 
-    def client(self, connection: Connection) -> SmtpClient:
-        """A client of this server alone; the caller closes it. Raises ``ValueError``."""
-        return SmtpClient(
-            smtp_settings(connection), connections=self._connections, tls=self._tls, dns=self._dns
-        )
+    def client(self, connection: Connection, timeout: float | None = None) -> SmtpClient:
+        """A client of this server alone, with another ``timeout`` in seconds for each step if one is given; the caller
+        closes it. Raises ``ValueError``."""
+        settings = smtp_settings(connection)
+        if timeout is not None:
+            settings = replace(settings, timeout=timeout)
+        return SmtpClient(settings, connections=self._connections, tls=self._tls, dns=self._dns)
 
     async def close(self) -> None:
         if self._own is not None:
