@@ -7,6 +7,7 @@ import pytest
 from hookline.clock import ManualClock
 from hookline.model import DAY, MINUTE
 from support.client import Client
+from support.receiver import Receiver
 
 
 @pytest.fixture
@@ -46,6 +47,35 @@ async def test_deliveries_are_counted_by_hook(api: Client) -> None:
         await api.post("/v1/events", {"type": kind, "source": "shop", "data": {}})
     [row] = (await api.get("/v1/stats?by=hook")).json["data"]
     assert (row["hook"], row["deliveries"], row["attempted"], row["open_rate"]) == (hook, 2, 0, None)
+
+
+async def test_how_the_deliveries_of_a_hook_ended(
+    timed: tuple[Client, ManualClock], receiver: Receiver
+) -> None:
+    api, clock = timed
+    receiver.answers = [200, 200, 410]
+    hook = (await api.hook(receiver.url))["id"]
+    for _ in range(3):
+        await api.publish()
+        await api.settled()
+
+    async def row(query: str = "") -> dict[str, int]:
+        found = (await api.get(f"/v1/stats?by=hook&hook={hook}{query}")).json["data"]
+        return {
+            name: sum(one[f"deliveries{name}"] for one in found) for name in ("", "_succeeded", "_failed")
+        }
+
+    expected = {"": 3, "_succeeded": 2, "_failed": 1}
+    assert await row() == await row("&resolution=day") == await row("&resolution=hour") == expected
+    clock.advance(DAY)
+    [failed] = (await api.get("/v1/deliveries?state=failed")).json["data"]
+    await api.patch(f"/v1/hooks/{hook}", {"enabled": True})
+    assert (await api.post(f"/v1/deliveries/{failed['id']}/retry")).status == 202
+    await api.settled()
+    assert await row() == {"": 3, "_succeeded": 3, "_failed": 0}
+    days = (await api.get(f"/v1/stats?by=hook&hook={hook}&resolution=day")).json["data"]
+    assert [(day["deliveries_succeeded"], day["deliveries_failed"]) for day in days] == [(2, 0), (1, 0)]
+    assert await row("&since=2h") == {"": 0, "_succeeded": 1, "_failed": 0}
 
 
 @pytest.mark.parametrize(

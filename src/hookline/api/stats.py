@@ -17,7 +17,8 @@ from hookline.model import HOUR
 from hookline.rules.times import format_time
 from hookline.services import Services
 from hookline.stats import DEFINITIONS, EVENT_DEFINITIONS, rates
-from hookline.storage.figures import Bucket
+from hookline.storage.counting import ENDED
+from hookline.storage.figures import Bucket, Figures
 
 TAGS = ["Statistics"]
 MOST = 10_000
@@ -116,19 +117,11 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             until=_rounded(moment("until", until, now), hours, up=True),
             only={name: value for name, value in given.items() if value is not None},
         )
-        dim, parent, name = place(asked)
-        if hours is not None:
-            found = await figures.buckets(
-                key.tenant, dim, parent=parent, name=name, timing=timing, hours=hours, since=asked.since,
-                until=asked.until, limit=MOST + 1,
-            )  # fmt: skip
-        elif asked.since is None and asked.until is None:
-            found = await figures.totals(key.tenant, dim, parent=parent, name=name, limit=MOST + 1)
-        else:
-            found = await figures.windows(
-                key.tenant, dim, parent=parent, name=name, timing=timing, since=asked.since,
-                until=asked.until, limit=MOST + 1,
-            )  # fmt: skip
+        found = await _read(figures, key.tenant, asked)
+        if by == "hook":
+            for state, dim in ENDED.items():
+                ended = await _read(figures, key.tenant, asked, dim)
+                found = _joined(found, ended, f"deliveries_{state}")
         if len(found) > MOST:
             raise bad_parameter(
                 "resolution", f"more than {MOST:,} rows: take a coarser resolution, or narrow since and until"
@@ -136,6 +129,32 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         return await _shown(asked, found)
 
     return [index]
+
+
+async def _read(figures: Figures, tenant: str, asked: Asked, instead: str = "") -> list[Bucket]:
+    """What was counted; under another dimension ``instead``, if so."""
+    dim, parent, name = place(asked)
+    dim = instead or dim
+    hours, since, until = HOURS[asked.resolution], asked.since, asked.until
+    if hours is not None:
+        return await figures.buckets(
+            tenant, dim, parent=parent, name=name, timing=asked.timing, hours=hours, since=since, until=until,
+            limit=MOST + 1,
+        )  # fmt: skip
+    if since is None and until is None:
+        return await figures.totals(tenant, dim, parent=parent, name=name, limit=MOST + 1)
+    return await figures.windows(
+        tenant, dim, parent=parent, name=name, timing=asked.timing, since=since, until=until, limit=MOST + 1
+    )
+
+
+def _joined(found: list[Bucket], more: list[Bucket], figure: str) -> list[Bucket]:
+    """Buckets with what was counted for each elsewhere, under the name of a figure."""
+    rows = {(bucket.name, bucket.start): bucket for bucket in found}
+    for name, start, counted in more:
+        known = rows.setdefault((name, start), Bucket(name, start, {}))
+        known.figures[figure] = counted["deliveries"]
+    return [rows[key] for key in sorted(rows, key=lambda key: (key[0], key[1] or 0))]
 
 
 def _rounded(time: int | None, hours: int | None, *, up: bool) -> int | None:
@@ -176,7 +195,10 @@ def row(by: Dim | None, bucket: Bucket) -> dict[str, Any]:
     if by == "link":
         return {**shown, **link_figures(bucket.figures)}
     if by == "hook":
-        shown["deliveries"] = bucket.figures.get("deliveries", 0)
+        figures = dict(bucket.figures)
+        for figure in ("deliveries", "deliveries_succeeded", "deliveries_failed"):
+            shown[figure] = figures.pop(figure, 0)
+        return {**shown, **rates(figures)}
     return {**shown, **rates(bucket.figures)}
 
 

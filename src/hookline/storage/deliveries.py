@@ -11,7 +11,7 @@ from hookline.model import MINUTE, Attempt, ContactChange, Delivery
 from hookline.rules import lifecycle
 from hookline.storage.accepting import insert, names, store_follow_ups
 from hookline.storage.claiming import BUDGET, Claimed, Due, Wanted, claim_plan, due_plan
-from hookline.storage.counting import count_cancelled
+from hookline.storage.counting import ENDED, count_cancelled, count_ended
 from hookline.storage.health import Illness, disable_hook, failing, note_health, recovered
 from hookline.storage.ordering import ahead, give_keys, recheck_keys, unkeyed
 from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Sql, Value, Wake, all_of, one
@@ -210,6 +210,8 @@ class Deliveries:
             )  # fmt: skip
             if rows:
                 yield Wake("dispatch")
+            if rows and before.state == "failed" and before.hook is not None and before.replay is None:
+                yield from count_ended([(tenant, before.hook, "failed", before.updated_at)], -1)
             return after if rows else None
 
         return await self._db.run(plan)
@@ -378,6 +380,11 @@ def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled
         if s.disable_hook is not None and s.delivery.hook is not None:
             yield from disable_hook(s.delivery.tenant, s.delivery.hook, s.disable_hook, s.after.updated_at)
     illnesses = yield from note_health(healthy, ill if kept is batch else failing(kept))
+    yield from count_ended(
+        (s.delivery.tenant, s.delivery.hook, s.after.state, s.after.updated_at)
+        for s in kept
+        if s.delivery.hook is not None and s.delivery.replay is None and s.after.state in ENDED
+    )
     lost = frozenset(s.delivery.id for s in batch).difference(s.delivery.id for s in kept)
     return Settled(lost, tuple(stored), illnesses)
 
