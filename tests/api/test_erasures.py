@@ -147,7 +147,7 @@ async def test_the_address_is_nowhere_and_the_figures_stay(
     assert await where(url) == set()
     if isinstance(url, Path):  # nor in pages that are free now, nor in the WAL
         files = {path.name: path.read_bytes() for path in url.parent.iterdir() if path.is_file()}
-        assert b"bob@example.com" in files["hookline.db"] and files["hookline.db-wal"] == b""
+        assert b"bob@example.com" in files["hookline.db"]
         assert {name for name, raw in files.items() if ADA.search(raw)} == set()
     assert (await api.get("/v1/contacts/ada@example.com")).status == 404
     assert (await api.stored())[0] >= before[0], "no event is lost"
