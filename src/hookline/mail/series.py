@@ -40,6 +40,7 @@ _TOLD = frozenset(f"{{% if {name} %}}" for name in (OPEN, TRAP, FOOTER))  # aske
 _OPENING = frozenset(("if", "for", "with", "filter", "autoescape"))
 _BINDING = frozenset(("set", "do"))
 _HALF_A_SLASH = re.compile(r"&(?:#(?:x(?:2f?)?)?)?\Z")
+_SIMPLE = re.compile(r"\{\{ *[^\W\d]\w*(?:\.[^\W\d]\w*)* *\}\}")
 _TAME = re.compile(r"\S+(?: \S+)*")  # words with single spaces between them: no layout depends on which
 
 
@@ -71,16 +72,22 @@ class Values:
     def __init__(self, *, html: bool, alike: bool) -> None:
         self._html, self._alike = html, alike
         self.pieces: list[str] = []
-        self._places: dict[str, int] = {}
+        self.places: dict[str, int] = {}
         self._template: Template | None = None
 
     def place(self, piece: str) -> int:
         """Where the value of this piece will be found."""
-        if self._alike and piece in self._places:
-            return self._places[piece]
-        self._places[piece] = len(self.pieces)
+        if self._alike and piece in self.places:
+            return self.places[piece]
+        self.places[piece] = len(self.pieces)
         self.pieces.append(piece)
-        return self._places[piece]
+        return self.places[piece]
+
+    def within(self, others: Values) -> tuple[int, ...] | None:
+        """Where these values are among others; ``None`` where some are not, or may not be the same."""
+        if not all(piece in others.places and _SIMPLE.fullmatch(piece) for piece in self.pieces):
+            return None
+        return tuple(others.places[piece] for piece in self.pieces)
 
     def compile(self, names: Collection[str]) -> None:
         if self.pieces:
@@ -115,12 +122,14 @@ class Series:
 
 
 class Sketch(Struct, frozen=True, kw_only=True):
-    """The forms of a mail's parts. ``laid`` is the text with its layout done; it holds for tame values."""
+    """The forms of a mail's parts. ``laid`` is the text with its layout done; it holds for tame values. ``shared`` says
+    where among the HTML's values those of the text are, if all of them are there."""
 
     prepared: Prepared
     names: frozenset[str]
     in_html: Values
     in_text: Values
+    shared: tuple[int, ...] | None
     clicks: tuple[tuple[str, int], ...]
     subject: Form
     html: Form | None
@@ -137,7 +146,7 @@ class Sketch(Struct, frozen=True, kw_only=True):
         try:
             given |= {name: templates.plain(variables[name]) for name in self.names & variables.keys()}
             marked_up = self.in_html.render(given, html_click(links, untracked))
-            plain = self.in_text.render(given, text_click(links, untracked))
+            plain = self._plain(marked_up) or self.in_text.render(given, text_click(links, untracked))
             from_, reply_to = self.prepared.mailboxes(given)
         except TemplateError:
             return None
@@ -152,6 +161,13 @@ class Sketch(Struct, frozen=True, kw_only=True):
         return Rendered(
             subject=subject, from_=from_, reply_to=reply_to, html=html, text=text or (None if html else "")
         )
+
+    def _plain(self, marked_up: Sequence[str] | None) -> list[str] | None:
+        """The text's values where they are those of the HTML: what was escaped there has an ampersand in it."""
+        if marked_up is None or self.shared is None:
+            return None
+        found = [marked_up[index] for index in self.shared]
+        return None if "&" in "".join(found) else found
 
     def _tracked(self, links: LinkMaker, untracked: Collection[str]) -> list[str]:
         """Where each link leads; "" where that is not tracked."""
@@ -194,6 +210,7 @@ def _sketch(prepared: Prepared) -> Sketch | None:
         names=prepared.names,
         in_html=in_html,
         in_text=in_text,
+        shared=in_text.within(in_html) if alike else None,
         clicks=tuple(clicks),
         subject=subject or Form(("",), (), ()),
         html=html,

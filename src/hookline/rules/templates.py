@@ -110,7 +110,7 @@ def plain(value: object, depth: int = 0) -> Any:
         raise TemplateError(f"the data is nested deeper than {MAX_DEPTH}")
     if type(value) in (_Map, _List):
         return value
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):  # the first is much quicker asked
         return _Map({str(key): plain(item, depth + 1) for key, item in value.items()})
     if isinstance(value, list | tuple | set | frozenset):
         return _List([plain(item, depth + 1) for item in value])
