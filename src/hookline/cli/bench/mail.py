@@ -40,8 +40,8 @@ HTML = (
 
 class MailFigures(Struct, frozen=True, kw_only=True):
     """``seconds`` are from the start of the campaign to its last mail recorded, ``cpu_ms`` this process's for a mail;
-    memory is in MiB, before and at its highest. ``bare_per_second`` is what aiosmtplib alone does against the same
-    server, ``ratio`` the campaign's part of it. ``recorded`` are the mails that are owed, sent or not."""
+    memory is in MiB, before and at its highest. ``bare_…`` is what aiosmtplib alone does against the same server,
+    ``ratio`` the campaign's part of it. ``recorded`` are the mails that are owed, sent or not."""
 
     contacts: int
     sent: int
@@ -53,6 +53,7 @@ class MailFigures(Struct, frozen=True, kw_only=True):
     bare_per_second: float
     ratio: float
     cpu_ms: float
+    bare_cpu_ms: float
     memory_before: float
     memory_peak: float
     nothing_lost: bool
@@ -95,7 +96,9 @@ async def _campaign(
     told = await ask()
     taken = int(figures["sent"] or 0)
     mail_bytes = told.bytes // max(1, told.mails)
-    bare = await bare_mails(told.port, SAMPLE * (1 + mail_bytes // len(SAMPLE)), min(BARE, max(contacts, 1)))
+    bare, bare_cpu = await bare_mails(
+        told.port, SAMPLE * (1 + mail_bytes // len(SAMPLE)), min(BARE, max(contacts, 1))
+    )
     return MailFigures(
         contacts=contacts,
         sent=taken,
@@ -107,6 +110,7 @@ async def _campaign(
         bare_per_second=round(bare, 1),
         ratio=round(taken / seconds / bare, 2),
         cpu_ms=round(1000 * cpu / max(1, taken), 3),
+        bare_cpu_ms=round(bare_cpu, 3),
         memory_before=before,
         memory_peak=peak,
         nothing_lost=taken == told.mails and (taken == contacts or most is not None),
