@@ -47,6 +47,21 @@ async def test_a_heart_that_is_silent_for_too_long_holds_everything_up_until_it_
     assert body.regained == 1
 
 
+async def test_a_process_that_stands_still_from_its_first_moment_on_begins_nothing_either(
+    storage: Storage,
+) -> None:
+    body = Body(storage)
+    await body.heart.register()
+    body.now += SILENCE
+    assert not body.heart.stands_still, "its heart does not run: it is alone"
+    running = asyncio.create_task(body.heart.run())
+    await asyncio.sleep(0)
+    assert body.heart.stands_still
+    await body.heart.beating()
+    assert body.regained == 1
+    running.cancel()
+
+
 async def test_who_was_late_himself_judges_nobody_until_he_has_beaten_in_time_again(storage: Storage) -> None:
     body = Body(storage)
     judged = []

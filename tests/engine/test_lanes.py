@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.dispatch.lanes import CONCURRENCY, READY, Lanes
 from hookline.model import DAY, SECOND, Delivery
 from support.engine import Engine, running
+from support.gate import gated
 from support.receiver import Receiver
 
 
@@ -78,6 +81,25 @@ async def test_what_was_held_ready_goes_back_and_what_was_begun_is_taken_over(
         await second.storage.hooks.delete("default", hook.id, second.clock.now())
         states = sorted(d.state for d in await second.deliveries())
         assert states == ["cancelled"] * count
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_what_was_taken_over_and_claimed_again_is_begun_once_whatever_is_left_of_the_old(
+    database_url: str,
+) -> None:
+    async with gated() as gate, running(database_url) as robbed, running(database_url) as robber:
+        await robbed.hook(webhook(gate.url))
+        for n in range(CONCURRENCY + 10):
+            await robbed.publish("order.paid", {"n": n})
+        await gate.have(CONCURRENCY)
+        begun = {body["id"] for body in gate.came}
+        await robber.dispatcher.take_over(-DAY)
+        await robbed.dispatcher.claim()
+        gate.open()
+        await robbed.run()
+        counts = Counter(body["id"] for body in gate.came)
+        assert {counts[name] for name in counts.keys() - begun} == {1} and len(counts) == CONCURRENCY + 10
+        assert {d.state for d in await robbed.deliveries()} == {"succeeded"}
 
 
 @given(st.lists(st.sampled_from(["reserve", "give_back", "enter", "leave"]), max_size=400))

@@ -146,9 +146,9 @@ async def test_receivers_that_do_everything_wrong_get_everything_and_every_try_i
             sickness.ill = False
         await until("the end of all", lambda: all_succeeded(server, http))
         assert server.memory < memory + MEMORY
-        await until("its files to be closed", lambda: server.open_files <= files + SPARE_FILES)
         for name, hook_id in hooks.items():
             await every_call_is_recorded(server, http, hook_id, sicknesses[name])
+        await until("its files to be closed", lambda: server.open_files <= files + SPARE_FILES)
         assert await server.stop() == 0
     assert server.log.count("\n") < 5, server.log
 

@@ -21,8 +21,8 @@ from support.waiting import all_succeeded, attempts_of, everything, until
 
 from .conftest import KEY, Place
 
-EVENTS = 400
-GRACE = 2
+EVENTS = 330
+GRACE = 1
 A_LITTLE = 20.0  # for a machine that has much else to do
 
 

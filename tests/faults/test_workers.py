@@ -110,15 +110,18 @@ async def test_the_work_of_one_that_is_killed_or_frozen_is_done_by_the_others(
         async def all_hold() -> bool:
             return all([await held_by(query, epoch) for epoch in epochs])
 
+        def full() -> bool:
+            return sum(got.path == "/hangs" for got in receiver.got) == len(epochs) * CONCURRENCY
+
         await until("each process to hold some", all_hold)
+        await until("three full lanes", full)
         loading = asyncio.create_task(load(serve, http))
-        lost = await held_by(query, epochs[1])
         await killed.kill()
+        frozen.freeze()
+        lost, robbed = [await held_by(query, epoch) for epoch in epochs[1:]]
+        begun = {got.headers["webhook-id"] for got in receiver.got}
         seconds = await taken_over(query, epochs[1], {*lost})
         record_property("seconds_until_back", round(seconds, 2))
-        frozen.freeze()
-        robbed = await held_by(query, epochs[2])
-        begun = {got.headers["webhook-id"] for got in receiver.got}
         await taken_over(query, epochs[2], {*robbed})
         receiver.hold = at_once
         release.set()

@@ -63,3 +63,14 @@ async def test_a_group_is_settled_by_names(database_url: str, known: bool) -> No
     await database.close()
     assert "Index Scan using deliveries_pkey" in plan, plan
     assert "Index Cond: ((tenant = u.tenant) AND (id = u.id))" in plan, plan
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_who_stands_still_inside_a_commit_is_cut_off(database_url: str) -> None:
+    def ask() -> Plan[object]:
+        return (yield Sql("SELECT current_setting('idle_in_transaction_session_timeout')"))[0][0]
+
+    database = PostgresDatabase(database_url)
+    assert await database.run(ask) == "3s"
+    assert await database.read(ask) == "0", "who only reads locks nothing"
+    await database.close()

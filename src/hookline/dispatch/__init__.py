@@ -18,6 +18,7 @@ from hookline.dispatch import standing
 from hookline.dispatch.claiming import Claimer
 from hookline.dispatch.heart import DEAD_AFTER, Heart
 from hookline.dispatch.heeding import Heeder
+from hookline.dispatch.held import Held
 from hookline.dispatch.lanes import BORN_LEASED, MAIL_CONNECTIONS, PLACES, Lane, Lanes
 from hookline.dispatch.settling import GROUP, Done, Settler
 from hookline.dispatch.standing import Health, Wait
@@ -71,7 +72,7 @@ class Dispatcher:
         self._done: deque[Done] = deque()
         self._gathering = False
         self._choked = False
-        self._held: set[str] = set()
+        self._held = Held()
         self._strays: set[str] = set()
         self._stopping = False
         self._claiming = asyncio.Lock()
@@ -139,18 +140,18 @@ class Dispatcher:
     # --- the loops
 
     async def start(self) -> None:
-        """Say that we live. One process owns a SQLite file: what others left open there is ours at once."""
-        await self._storage.deliveries.heartbeat(self.epoch, DEAD_AFTER)
+        """Say that we live. One process owns a SQLite file: what others left open there is ours at once; elsewhere
+        what was left by those who are known to be gone."""
+        await self._heart.register()
         if count := await self._storage.deliveries.from_the_future(self._clock.now()):
             log.warning("the clock was set back: deliveries were moved to wait no longer", count=count)
         await self._claimer.scan(self._clock.now())  # before anything begins: which lanes are paused
-        if not self._shared:
-            await self.take_over(-DAY)
+        await self.take_over(DAY if self._shared else -DAY)
 
     async def take_over(self, dead_after: int) -> None:
         """Settle the open deliveries of dead processes as crashed: back to work, or at an end."""
         while orphans := await self._storage.deliveries.take_over(self.epoch, dead_after):
-            self._held |= {orphan.id for orphan in orphans}
+            self._held.add(orphans)
             await asyncio.gather(*(self._settle(o, crashed(CRASHED), o.updated_at) for o in orphans))
 
     async def run(self) -> None:
@@ -179,9 +180,8 @@ class Dispatcher:
 
     async def _regain(self) -> None:
         """We were silent for so long that others may have taken what we held: forget what is ours no more."""
-        before = set(self._held)
-        owned = {delivery.id for delivery in await self._storage.deliveries.owned(self.epoch)}
-        self._held -= before - owned
+        before = self._held.items()
+        self._held.keep(before, await self._storage.deliveries.owned(self.epoch))
 
     async def recover_strays(self) -> None:
         """Settle as crashed what the database says that we hold and we, twice in a row, do not.
@@ -189,10 +189,10 @@ class Dispatcher:
         A commit whose answer was lost on the way leaves such deliveries: stored, and unknown to us.
         """
         owned = await self._storage.deliveries.owned(self.epoch)
-        strays = {delivery.id: delivery for delivery in owned if delivery.id not in self._held}
+        strays = {delivery.id: delivery for delivery in owned if delivery not in self._held}
         again = [strays[name] for name in strays.keys() & self._strays]
         self._strays = strays.keys() - {delivery.id for delivery in again}
-        self._held |= {delivery.id for delivery in again}
+        self._held.add(again)
         await asyncio.gather(*(self._settle(d, crashed(STRAYED), d.updated_at) for d in again))
 
     async def claim(self) -> int | None:
@@ -259,7 +259,7 @@ class Dispatcher:
     # --- one delivery
 
     def _begin(self, delivery: Delivery, event: Event | None) -> None:
-        self._held.add(delivery.id)
+        self._held.add([delivery])
         match self._lanes.enter(delivery, event, self._clock.now()):
             case "begin":
                 self._spawn(delivery, event)
@@ -280,7 +280,7 @@ class Dispatcher:
             else:
                 break
         for delivery in deliveries:
-            self._held.discard(delivery.id)
+            self._held.drop(delivery)
             self._lanes.queued(delivery)
         self._wake.set()
 
@@ -319,7 +319,7 @@ class Dispatcher:
             for work in beside:
                 self._spawn(*work)
             await self._heart.beating()
-            if delivery.id in self._held:  # and nobody has taken it for a dead one's
+            if delivery in self._held:  # and nobody has taken it for a dead one's
                 await self._deliver(delivery, event)
             if self._stopping:
                 return
@@ -380,7 +380,7 @@ class Dispatcher:
                     if after is None:
                         self._soon(self._settle(one.delivery, one.outcome, one.started))
                     else:
-                        self._ended(after)
+                        self._ended(one.delivery, after)
         finally:
             self._gathering = False
 
@@ -389,12 +389,12 @@ class Dispatcher:
         while settled is None:  # the contact has moved on: work the change out anew
             outcome = await self._attempt(delivery, None)
             settled = await self._settler.settle(delivery, outcome, started)
-        self._ended(settled)
+        self._ended(delivery, settled)
         if outcome.disable_hook is not None:
             self._wake.set()
 
-    def _ended(self, settled: Delivery) -> None:
-        self._held.discard(settled.id)
+    def _ended(self, begun: Delivery, settled: Delivery) -> None:
+        self._held.drop(begun)
         if self._choked and self._unsettled < MOST_UNSETTLED // 2:
             self._choked = False
             self._wake.set()

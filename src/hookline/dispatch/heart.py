@@ -39,6 +39,7 @@ class Heart:
         self._epoch = epoch
         self._regain = regain
         self._seconds = seconds
+        self._born = seconds()
         self._last: float | None = None
         self._steady = 0
         self._beaten = asyncio.Event()
@@ -46,7 +47,7 @@ class Heart:
 
     @property
     def stands_still(self) -> bool:
-        """Whether others may take this process for dead. One that never beat is alone, as with SQLite."""
+        """Whether others may take this process for dead. One whose heart does not run is alone, as with SQLite."""
         return self._last is not None and self._seconds() - self._last >= DEAD_AFTER / SECOND
 
     @property
@@ -59,6 +60,11 @@ class Heart:
         while self.stands_still:
             self._beaten.clear()
             await self._beaten.wait()
+
+    async def register(self) -> None:
+        """Say for the first time that this process lives."""
+        self._born = self._seconds()
+        await self._storage.deliveries.heartbeat(self._epoch, DEAD_AFTER)
 
     async def beat(self) -> None:
         """Say once that this process lives. StorageUnavailable when there is nobody to say it to."""
@@ -73,9 +79,9 @@ class Heart:
 
     async def run(self) -> None:
         """Beat until cancelled."""
+        self._last = self._born
         missed = False
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
             try:
                 await self.beat()
                 missed = False
@@ -84,3 +90,4 @@ class Heart:
                     log.warning("the heart misses beats", error=str(error))
                 missed = True
                 self._steady = 0
+            await asyncio.sleep(BEAT_SECONDS)

@@ -36,8 +36,9 @@ VITAL_SECONDS = 4.0
 READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # What writes finds few rows, by their names or at the end of an index, however large a table is. PostgreSQL goes by
 # what it counted last, which is too little of a table that grows quickly: it would join a few hundred names with
-# all rows. Said for the transaction alone, for a pooler may lend the connection to others.
-WRITING = "BEGIN" + "".join(
+# all rows. And who stands still inside a commit, for as long as makes a process count as dead, is cut off, lest what
+# he has locked hold up all others. Said for the transaction alone, for a pooler may lend the connection on.
+WRITING = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '3s'" + "".join(
     f"; SET LOCAL enable_{way} = off"
     for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "material")
 )
@@ -52,6 +53,7 @@ AWAY = (
     asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.exceptions.DeadlockDetectedError,
     asyncpg.exceptions.SerializationError,
+    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,
     asyncpg.exceptions.ReadOnlySQLTransactionError,
     asyncpg.exceptions.InvalidAuthorizationSpecificationError,
     asyncpg.exceptions.InvalidCatalogNameError,
@@ -252,9 +254,12 @@ class PostgresDatabase:
         await keep_listening(self._url, heard, AWAY)
 
     async def close(self) -> None:
-        for pool in self._pools or ():
-            try:
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await pool.close()
-            except AWAY:  # a server that stands still does not even say good-bye
-                pool.terminate()
+        await asyncio.gather(*map(_closed, self._pools or ()))
+
+
+async def _closed(pool: asyncpg.Pool) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await pool.close()
+    except AWAY:  # a server that stands still does not even say good-bye
+        pool.terminate()
