@@ -55,14 +55,18 @@ INSERT_HITS = (
     " ON CONFLICT DO NOTHING"
 )
 _HIT = "h.tenant, h.message, h.event, h.time, h.click, h.link, h.machine, h.reason, h.own"
-HITS_NEAR = (
-    f"SELECT {_HIT} FROM hits h, {{v}} WHERE h.tenant = v.tenant AND h.message = v.message"
-    f" AND h.time >= v.since AND h.time <= v.until ORDER BY h.time DESC LIMIT {MOST_NEAR}"
-)
-HITS_FROM = (
-    f"SELECT {_HIT} FROM hits h, {{v}} WHERE h.tenant = v.tenant AND h.ip = v.ip AND h.ip IS NOT NULL"
-    f" AND h.time >= v.since AND h.time <= v.until ORDER BY h.time DESC LIMIT {MOST_NEAR}"
-)
+
+
+def _near(key: str) -> str:
+    """The hits with a key, such as a message, between two times; the latest."""
+    return (
+        f"SELECT v.{key}, {_HIT} FROM {{v}} CROSS JOIN LATERAL (SELECT * FROM hits x WHERE x.tenant = v.tenant"
+        f" AND x.{key} = v.{key} AND x.{key} IS NOT NULL AND x.time >= v.since AND x.time <= v.until"
+        f" ORDER BY x.time DESC LIMIT {MOST_NEAR}) h"
+    )
+
+
+HITS_NEAR, HITS_FROM = _near("message"), _near("ip")
 HITS_OF = f"SELECT {_HIT} FROM hits h, {{v}} WHERE h.tenant = v.tenant AND h.message = v.message"
 
 
@@ -248,29 +252,31 @@ def _load(tally: Tally, wanted: set[Name]) -> Plan[None]:
 def _follow(tally: Tally, hits: Sequence[tuple[Event, Effect]]) -> Plan[None]:
     """Keep opens and clicks, and mark those that turn out to be a machine's, whenever they came."""
     rows: list[tuple[Value, ...]] = []
-    near: set[tuple[str, str, int, int]] = set()
-    origins: set[tuple[str, str, int, int]] = set()
+    near: dict[Name, list[int]] = {}
+    origins: dict[Name, list[int]] = {}
     for event, effect in hits:
         click = int(event.type == "email.clicked")
         rows.append(
             (event.tenant, event.message, event.id, event.time, click, effect.link, effect.ip,
              int(effect.machine), effect.reason, int(event.source == MAILER))
         )  # fmt: skip
-        around = (event.time - WINDOW, event.time + WINDOW)
-        near.add((event.tenant, event.message or "", *around))
+        near.setdefault((event.tenant, event.message or ""), []).append(event.time)
         if effect.ip is not None and not effect.machine:
-            origins.add((event.tenant, effect.ip, *around))
+            origins.setdefault((event.tenant, effect.ip), []).append(event.time)
     yield Many(INSERT_HITS, HIT_COLUMNS, rows)
     marks: dict[Name, dict[str, str]] = {}
     for judge, text, columns, wanted in (
         (of_message, HITS_NEAR, "tenant:t message:t since:i until:i", near),
         (of_address, HITS_FROM, "tenant:t ip:t since:i until:i", origins),
     ):
-        for which in sorted(wanted):
-            found = [_hit(row) for row in (yield Many(text, columns, [which]))]
-            messages = {hit.event: hit.message for hit in found}
-            for name, reason in judge(found).items():
-                marks.setdefault((which[0], messages[name]), {}).setdefault(name, reason)
+        around = [(*key, min(times) - WINDOW, max(times) + WINDOW) for key, times in sorted(wanted.items())]
+        found: dict[Name, list[Hit]] = {}
+        for key, *row in (yield Many(text, columns, around)):
+            found.setdefault((cast("str", row[0]), cast("str", key)), []).append(_hit(row))
+        for (tenant, _), together in found.items():
+            messages = {hit.event: hit.message for hit in together}
+            for name, reason in judge(together).items():
+                marks.setdefault((tenant, messages[name]), {}).setdefault(name, reason)
     if marks:
         yield from _remark(tally, marks)
 

@@ -24,7 +24,8 @@ class Sql(NamedTuple):
 
 class Many(NamedTuple):
     """One statement over many rows: ``{v}`` in the text is a table ``v`` of them, behind ``FROM`` or a comma, and
-    its columns are written ``v.id``; ``{rows}`` are all of them, for an INSERT.
+    its columns are written ``v.id``; what is found for each is joined by ``{v} CROSS JOIN LATERAL (SELECT …)``;
+    ``{rows}`` are all of them, for an INSERT.
 
     ``columns`` names and types that table: ``"id:t at:i data:b"`` (text, integer, bytes).
     The answer holds what the statement returns, in no order, or in one row how many rows it has changed.

@@ -59,7 +59,8 @@ def _one_row(text: str, columns: str) -> str:
     """
     places = {column.partition(":")[0]: place for place, column in enumerate(columns.split(), 1)}
     values = "VALUES (" + ", ".join(f"?{place}" for place in places.values()) + ")"
-    text = text.replace("{rows}", values).replace(", {v}", "").replace(" FROM {v}", "")
+    text = text.replace("{rows}", values).replace("{v} CROSS JOIN LATERAL ", "")
+    text = text.replace(", {v}", "").replace(" FROM {v}", "")
     return _COLUMN.sub(lambda match: f"?{places[match[1]]}", text)
 
 
