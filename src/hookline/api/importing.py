@@ -94,7 +94,9 @@ class Importer:
     async def stop(self) -> None:
         """Note that it ended before its file did."""
         if self._committing is not None:
-            await asyncio.wait([self._committing])
+            await asyncio.gather(
+                self._committing, return_exceptions=True
+            )  # who reads has an error of his own
         if self.stored and self.job.state == "running":
             await self._storage.imports.set_state(self.job, "stopped", self._services.clock.now())
 

@@ -234,3 +234,8 @@ def test_a_window_can_be_set_and_switched_off() -> None:
                 PROVIDER.verify(year_later, credentials)
     with pytest.raises(NotSigned, match="in the future"):
         PROVIDER.verify(Incoming(sent, b"{}", now=1_600_000_000.0), base | {"tolerance": "off"})
+
+
+def test_bytes_that_are_no_text_are_told_apart() -> None:
+    one, other, again = (parse({}, body, {}).id for body in (b"\xff1", b"\xff2", b"\xff1"))
+    assert one == again != other

@@ -35,6 +35,11 @@ class Body(Struct, frozen=True):
     value: Any
     envelope: bytes | None = None
 
+    @property
+    def mark(self) -> bytes:
+        """What tells it from another."""
+        return self.raw or self.envelope or b""
+
 
 def media_type(call: Incoming) -> str:
     return call.headers.get("content-type", "").partition(";")[0].strip().lower()

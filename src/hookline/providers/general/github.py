@@ -28,7 +28,7 @@ def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
     sent = events.at(body.value, "payload")
     if events.is_form(call) and isinstance(sent, str):
         body = events.read_json(sent.encode())
-    id = events.identity(call.headers.get("x-github-delivery"), name, body.raw)
+    id = events.identity(call.headers.get("x-github-delivery"), name, body.mark)
     about = events.first(body.value, "repository.full_name", "organization.login", "sender.login")
     return [events.event(events.under(NAME, name), body, id, about)]
 

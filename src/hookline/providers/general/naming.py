@@ -60,4 +60,4 @@ def event(kind: str, call: Incoming, credentials: Credentials, *parts: str) -> P
     subject = (
         events.first(body.value, credentials["subject_field"]) if "subject_field" in credentials else None
     )
-    return events.event(events.free(kind, name), body, events.identity(id, *parts, body.raw), subject)
+    return events.event(events.free(kind, name), body, events.identity(id, *parts, body.mark), subject)

@@ -32,7 +32,7 @@ def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
         events.event(
             events.under(NAME, topic.replace("/", ".").lower()),
             body,
-            events.identity(_header(call, "webhook-id"), topic, body.raw),
+            events.identity(_header(call, "webhook-id"), topic, body.mark),
             events.first(body.value, "email", "contact_email", "customer.email", "phone", "customer.phone"),
             fields.iso(_header(call, "triggered-at")),
         )

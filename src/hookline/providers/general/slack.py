@@ -60,7 +60,7 @@ def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
     id = events.first(value, "event_id", "trigger_id")
     about = events.first(value, "event.user", "event.user.id", "user.id", "user_id")
     time = fields.moment(events.at(value, "event_time"))
-    return [events.event(events.under(NAME, name), body, events.identity(id, body.raw), about, time)]
+    return [events.event(events.under(NAME, name), body, events.identity(id, body.mark), about, time)]
 
 
 PROVIDER = Provider(

@@ -48,7 +48,7 @@ def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
         events.event(
             events.free(NAME, name),
             body,
-            events.identity(_header(call, "id"), body.raw),
+            events.identity(_header(call, "id"), body.mark),
             events.first(body.value, "subject", "data.email", "data.customer.email", "data.customer_email"),
             fields.iso(events.at(body.value, "timestamp")) or fields.iso(events.at(body.value, "created_at")),
         )

@@ -37,7 +37,7 @@ def parse(call: Incoming, credentials: Credentials) -> list[ParsedEvent]:
     about = events.first(body.value, *(f"data.object.{path}" for path in ADDRESSES))
     time = fields.moment(created) or fields.iso(created)
     return [
-        events.event(events.under(NAME, name), body, events.identity(fields.text(id), body.raw), about, time)
+        events.event(events.under(NAME, name), body, events.identity(fields.text(id), body.mark), about, time)
     ]
 
 

@@ -88,7 +88,7 @@ def _of_form(body: events.Body) -> ParsedEvent:
     else:
         incoming, name = True, "event"
     other = fields.text(found.get("From" if incoming else "To"))
-    return events.event(events.under(NAME, name), body, events.identity(None, body.raw), _phone(other))
+    return events.event(events.under(NAME, name), body, events.identity(None, body.mark), _phone(other))
 
 
 def _of_stream(raw: bytes, event: dict[str, Any]) -> ParsedEvent:
