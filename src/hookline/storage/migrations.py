@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib import resources
 
 from hookline.storage.plans import Database, Plan, Sql, StorageUnavailable, one
@@ -32,8 +33,11 @@ def _statements(text: str, dialect: str) -> list[str]:
 
 
 async def migrate(database: Database) -> int:
-    """Bring the schema to the newest version, and return it; a database from the future is refused."""
-    files = _files()
+    """Bring the schema to the newest version, and return it; a database from the future is refused.
+
+    ValueError for one whose files were others than ours when they were applied.
+    """
+    files = [(version, _statements(text, database.dialect)) for version, text in _files()]
 
     def plan() -> Plan[int]:
         if database.dialect == "postgres":
@@ -45,11 +49,19 @@ async def migrate(database: Database) -> int:
             raise StorageUnavailable(
                 f"the database is at schema {current}, this Hookline knows {files[-1][0]}: upgrade Hookline"
             )
-        for version, text in files:
+        for version, statements in files:
+            name, ours = f"schema {version}", hashlib.sha256("\n".join(statements).encode()).hexdigest()
             if version > current:
-                for statement in _statements(text, database.dialect):
+                for statement in statements:
                     yield Sql(statement)
                 yield Sql("INSERT INTO schema_versions (version) VALUES (?)", (version,))
+                yield Sql("INSERT INTO meta (name, value) VALUES (?, ?)", (name, ours))
+            elif (yield Sql("SELECT value FROM meta WHERE name = ?", (name,))) != [(ours,)]:
+                raise ValueError(
+                    "this database was made by an unreleased version of Hookline with other tables, which cannot be"
+                    " brought to these: take a new data folder (HOOKLINE_HOME) or an empty database"
+                    " (HOOKLINE_DATABASE), or go on with that version"
+                )
         return files[-1][0]
 
     return await database.run(plan)
