@@ -390,7 +390,7 @@ async def test_a_connection_that_brings_nothing_is_closed() -> None:
     ],
 )
 async def test_a_request_that_does_not_come_to_its_end_is_given_up(part: bytes) -> None:
-    async with bare(Waits(idle=0.02, request=0.01)) as connection:
+    async with bare(Waits(request=0.01)) as connection:
         await connection.send(part)
         assert (await connection.rest()).startswith(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n")
 

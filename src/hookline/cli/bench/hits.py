@@ -101,8 +101,8 @@ async def _run(
     second = await draft(app, contacts)
     alone = await readers.ask(asked)
     await app.asgi.idle()
-    await services.campaigns.start(second)
     before, began = (await sink.ask(Asked())).mails, time.monotonic()
+    await services.campaigns.start(second)
     while (await sink.ask(Asked())).mails == before:
         await asyncio.sleep(0.01)
         if time.monotonic() - began > 30:
