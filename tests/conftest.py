@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 import uuid
@@ -14,6 +15,9 @@ import pytest
 from hypothesis import settings
 
 from hookline.storage import Storage, open_storage
+from hookline.storage.migrations import migrate
+from hookline.storage.postgres import PostgresDatabase
+from support.postgres import spare_the_disk
 
 SECRET_KEY = bytes(range(32))
 # CI tries the same examples each time, so that it fails for a change and not for a draw; people draw anew.
@@ -34,18 +38,34 @@ def postgres_server() -> Iterator[Any]:
             data = Path(folder) / "data"
             data.mkdir()
             with PostgresServer(data, cleanup_mode="delete") as server:
+                spare_the_disk(server)
                 yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Any) -> str:
+    """The name of a database that has all tables: a copy of it is made sooner than they are."""
+    name = "hookline_template"
+    postgres_server.psql(f"CREATE DATABASE {name};")
+
+    async def prepare() -> None:
+        database = PostgresDatabase(postgres_server.get_uri(name))
+        await migrate(database)
+        await database.close()
+
+    asyncio.run(prepare())
+    return name
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str | Path]:
-    """An empty database's address: a test that asks for this runs on both."""
+    """The address of a database that holds nothing: a test that asks for this runs on both."""
     if request.param == "sqlite":
         yield tmp_path / "hookline.db"
         return
-    server = request.getfixturevalue("postgres_server")
+    server, template = map(request.getfixturevalue, ("postgres_server", "postgres_template"))
     name = f"hookline_{uuid.uuid4().hex}"
-    server.psql(f"CREATE DATABASE {name};")
+    server.psql(f"CREATE DATABASE {name} TEMPLATE {template};")
     yield server.get_uri(name)
     server.psql(f"DROP DATABASE {name} WITH (FORCE);")
 
