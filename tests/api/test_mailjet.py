@@ -90,6 +90,23 @@ async def test_a_url_with_a_password_is_called_with_basic_auth(api: Client, rece
     assert [got.headers["authorization"] for got in receiver.got] == ["Basic c2hvcDpzK2NyZXQ="] * 2
 
 
+async def test_a_stored_password_follows_to_no_other_host(api: Client) -> None:
+    urls = mailjet(api).eventcallbackurl
+    _, made = await call(urls.create, data={"Url": "https://shop:secret@shop.example/mj"})
+    row = made["Data"][0]
+    for url in (
+        row["Url"].replace("@shop.example", "@thief.example"),
+        row["Url"].replace("@shop.example", "@shop.example:8443"),
+        row["Url"].replace("//shop:", "//other:"),
+    ):
+        status, error = await call(urls.update, id=row["ID"], data={"Url": url})
+        assert status == 400 and "give the password again" in error["ErrorMessage"]
+    status, _ = await call(urls.update, id=row["ID"], data={"Url": row["Url"].replace("/mj", "/other")})
+    assert status == 200
+    url = "https://shop:secret@other.example/"
+    assert (await call(urls.update, id=row["ID"], data={"Url": url}))[0] == 200
+
+
 async def test_a_dead_callback_comes_back_with_a_new_url(api: Client) -> None:
     urls = mailjet(api).eventcallbackurl
     _, made = await call(urls.create, data={"Url": "https://shop.example/mj", "Status": "dead"})

@@ -10,7 +10,7 @@ import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 from litestar import Request, Response, delete, get, post, put
@@ -139,7 +139,7 @@ class CallbackDesk:
         wanted = given.event_type or "open"
         if any(_event_type(hook) == wanted for hook in await self.all(tenant)):
             raise ApiError(400, f"EventType: there is a callback for {wanted} already; change it with PUT")
-        url, headers = _parted(given.url, {})
+        url, headers = _parted(given.url)
         action = WebhookAction(url=url, headers=headers, format=_format(given.version or 1))
         spec = HookInput(
             name=f"Mailjet's {wanted}",
@@ -163,7 +163,7 @@ class CallbackDesk:
         if given.version is not None:
             do["format"] = _format(given.version)
         if given.url is not None and isinstance(action, WebhookAction):
-            do["url"], headers = _parted(given.url, action.headers)
+            do["url"], headers = _parted(given.url, action)
             do["headers"] = dict.fromkeys(action.headers) | headers
             patch["enabled"] = True  # as with Mailjet: a new URL brings a dead callback back to life
         if given.status is not None:
@@ -192,10 +192,10 @@ def _format(version: int | str) -> Literal["mailjet", "mailjet-grouped"]:
     return FORMATS[int(version)]
 
 
-def _parted(url: str, before: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+def _parted(url: str, before: WebhookAction | None = None) -> tuple[str, dict[str, str]]:
     """A URL without its name and password, and the header that they are sent in (RFC 7617).
 
-    A password as it is shown stands for the one that there is.
+    A password as it is shown stands for the one that there is, which follows to no other host. ApiError 400.
     """
     try:
         parts = urlsplit(url)
@@ -206,20 +206,32 @@ def _parted(url: str, before: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         return url, {}
     bare = urlunsplit(parts._replace(netloc=host))
     user, _, password = (unquote(part) for part in userinfo.partition(":"))
-    if password == HIDDEN and "Authorization" in before:
-        return bare, {"Authorization": before["Authorization"]}
+    if password == HIDDEN and before is not None and "Authorization" in before.headers:
+        old = urlsplit(before.url)
+        if (user, parts.scheme, host.lower()) != (_user(before), old.scheme, old.netloc.lower()):
+            raise ApiError(400, "Url: with another host or name, give the password again")
+        return bare, {"Authorization": before.headers["Authorization"]}
     return bare, {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def _user(action: WebhookAction) -> str:
+    """The name that it is called with, "" for none."""
+    scheme, _, encoded = action.headers.get("Authorization", "").partition(" ")
+    try:
+        return b64decode(encoded).decode().partition(":")[0] if scheme == "Basic" else ""
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
 
 
 def _whole(action: WebhookAction) -> str:
     """The URL with its name, and its password hidden."""
-    scheme, _, encoded = action.headers.get("Authorization", "").partition(" ")
-    try:
-        user = b64decode(encoded).decode().partition(":")[0] if scheme == "Basic" else ""
-    except (binascii.Error, UnicodeDecodeError):
-        user = ""
+    user = _user(action)
     parts = urlsplit(action.url)
-    return urlunsplit(parts._replace(netloc=f"{user}:{HIDDEN}@{parts.netloc}")) if user else action.url
+    return (
+        urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{HIDDEN}@{parts.netloc}"))
+        if user
+        else action.url
+    )
 
 
 def _shown(hook: Hook) -> Callback:
