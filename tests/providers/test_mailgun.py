@@ -268,3 +268,19 @@ def test_the_signature_is_checked() -> None:
 @given(mutated(*[{"signature": {"token": "t"}, "event-data": sample(name)} for name in SAMPLES]))
 def test_whatever_is_changed_is_parsed_or_refused_in_words(body: Any) -> None:
     read(PROVIDER, as_json(body))
+
+
+def test_a_domain_without_servers_is_dead_whatever_mailguns_own_code_says() -> None:
+    words = {
+        "code": 498,
+        "message": "No MX for nowhere.example",
+        "description": "No MX for [nowhere.example]",
+    }
+    event = sample("failed") | {"severity": "permanent", "reason": "generic", "delivery-status": words}
+    [parsed] = PROVIDER.parse(call(event), CREDENTIALS)
+    assert (parsed.type, parsed.facts["reason"], parsed.facts["hard"]) == (
+        "email.bounced",
+        "host_unknown",
+        True,
+    )
+    assert "smtp_code" not in parsed.facts

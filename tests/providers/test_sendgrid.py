@@ -128,7 +128,7 @@ def signed(body: bytes, at: int = NOW, private: Any = PRIVATE, **headers: str) -
         ),
         ("spamreport", "email.complained", {}),
         ("unsubscribe", "email.unsubscribed", {}),
-        ("group_unsubscribe", "email.unsubscribed", {}),
+        ("group_unsubscribe", "email.unsubscribed", {"ip": "192.0.2.7", "user_agent": AGENT}),
     ],
 )
 def test_the_events(name: str, kind: str, facts: dict[str, Any]) -> None:
@@ -300,3 +300,12 @@ def test_credentials_that_cannot_be(credentials: dict[str, str], words: str) -> 
 @given(mutated(*[[sample(name), sample("open", unique_args={"a": 1})] for name in SAMPLES]))
 def test_whatever_is_changed_is_parsed_or_refused_in_words(value: Any) -> None:
     read(PROVIDER, as_json(value))
+
+
+def test_what_is_given_up_for_its_age_and_who_left_from_where() -> None:
+    given_up = sample("bounce") | {"type": "expired", "reason": "unable to get mx info", "status": ""}
+    given_up |= {"bounce_classification": "Unclassified"}
+    left = sample("group_unsubscribe") | {"ip": "192.0.2.7", "useragent": "x"}
+    bounced, unsubscribed = PROVIDER.parse(Incoming({}, as_json([given_up, left])), {})
+    assert (bounced.facts["reason"], bounced.facts["hard"]) == ("expired", False)
+    assert (unsubscribed.facts["ip"], unsubscribed.facts["user_agent"]) == ("192.0.2.7", "x")

@@ -127,8 +127,11 @@ def _failure(
     why = fields.text(event.get("reason")) or ""
     if why in NOT_TRIED:
         return "email.blocked", fields.told(reason=NOT_TRIED[why], detail=words)
-    said = fields.answer(words, status.get("code"), status.get("enhanced-code"))
-    if event.get("severity") == "temporary":
+    temporary, code = event.get("severity") == "temporary", fields.integer(status.get("code"))
+    if not temporary and code is not None and 400 <= code < 500:
+        code = None  # Mailgun's own (498: there is no MX): it has given up
+    said = fields.answer(words, code, status.get("enhanced-code"))
+    if temporary:
         reason = fields.verdict(said)[0]
         return "email.deferred", said | {"reason": FAILED.get(why, reason) if reason == "other" else reason}
     kind = status.get("bounce-type")

@@ -159,6 +159,7 @@ def _facts(name: str, event: Mapping[str, Any]) -> dict[str, Any]:
             # Twilio: "bounce" is for good, "blocked" and "expired" are about this mail.
             kind = fields.text(event.get("type"))
             classified = BOUNCED.get((fields.text(event.get("bounce_classification")) or "").lower())
+            classified = classified or ("expired" if kind == "expired" else None)
             return said | fields.bounce(said, classified, kind == "bounce" if kind else None)
         case "deferred":
             said = fields.answer(event.get("response") or event.get("reason"), enhanced=event.get("status"))
@@ -167,6 +168,10 @@ def _facts(name: str, event: Mapping[str, Any]) -> dict[str, Any]:
             why = fields.text(event.get("reason")) or ""
             found = [word for begin, word in DROPPED.items() if why.lower().startswith(begin)]
             return fields.told(reason=(found or ["other"])[0], detail=why or None)
+        case "unsubscribe" | "group_unsubscribe":
+            return fields.told(
+                ip=fields.text(event.get("ip")), user_agent=fields.text(event.get("useragent"))
+            )
         case "open" | "click":
             agent = fields.text(event.get("useragent"))
             told = fields.told(
