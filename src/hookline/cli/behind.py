@@ -13,9 +13,14 @@ from uvicorn.server import ServerState
 
 HEAD = 64 * 1024
 """Bytes that a request's head may have."""
-BARE = re.compile(rb"(?<!\r)\n")
 # An offer to speak another protocol may be ignored (RFC 9110, 7.8). The parser would leave the body to that one.
 _OFFER = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n)", re.IGNORECASE)
+
+
+def is_odd(start: bytes) -> bool:
+    """Whether a request's first line ends as no ordinary one does: there is nothing to wait for then."""
+    end = start.find(b"\n")
+    return end >= 0 and start[end - 1 : end] != b"\r"
 
 
 def refusal(status: HTTPStatus) -> bytes:
@@ -46,7 +51,7 @@ class Behind(HttpToolsProtocol):
             if (len(self._start) if end < 0 else end) > HEAD:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
                 return
-            if end < 0 and self._start[:1].isupper() and not BARE.search(self._start):
+            if end < 0 and self._start[:1].isupper() and not is_odd(self._start):
                 self._unset_keepalive_if_required()
                 self._await_more()
                 return

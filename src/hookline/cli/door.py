@@ -19,7 +19,7 @@ from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.server import ServerState
 
-from hookline.cli.behind import BARE, Behind, refusal
+from hookline.cli.behind import Behind, is_odd, refusal
 
 Fields = Sequence[tuple[bytes, bytes]]
 Reply = Callable[[Fields, bytes, bytes], Awaitable[tuple[int, Fields, bytes]]]
@@ -142,7 +142,7 @@ class Door(asyncio.Protocol):
         end = rest.find(b"\r\n\r\n")
         if end < 0:
             # What could still become an ordinary request may take its time, within limits.
-            if len(rest) > LARGE or not rest[:1].isupper() or BARE.search(rest):
+            if len(rest) > LARGE or not rest[:1].isupper() or is_odd(rest):
                 self._hand_over()
             else:
                 self._await_more()
