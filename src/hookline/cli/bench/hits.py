@@ -23,7 +23,7 @@ from hookline.rules import tokens
 from hookline.settings import Settings
 
 READ = 1000
-"""Mails that are read: those of a campaign before."""
+"""Mails that are read: those of a campaign before, at most so many."""
 CONNECTIONS = 50
 LINKS = 3
 
@@ -70,14 +70,14 @@ async def measure(contacts: int, database: str, rate: float, seconds: float) -> 
                     await app.stop()
 
 
-async def _read_mails(app: App) -> list[str]:
+async def _read_mails(app: App, count: int) -> list[str]:
     """What readers ask for of a campaign that has gone out: of each mail three opens and a click, one after another
     through all mails."""
     services = app.services
-    campaign = await draft(app, READ)
+    campaign = await draft(app, count)
     await services.campaigns.start(campaign)
     await sent(app, campaign, 60)
-    mails = await services.storage.campaigns.recipients(TENANT, campaign.id, limit=READ)
+    mails = await services.storage.campaigns.recipients(TENANT, campaign.id, limit=count)
     pixels = [f"/t/o/{tokens.make_open(services.token_key, TENANT, mail.id)}" for mail in mails]
     links = [
         "/t/c/"
@@ -97,7 +97,7 @@ async def _run(
     contacts: int,
 ) -> HitFigures:
     services = app.services
-    asked = replace(asked, paths=await _read_mails(app))
+    asked = replace(asked, paths=await _read_mails(app, min(READ, contacts)))
     second = await draft(app, contacts)
     alone = await readers.ask(asked)
     await app.asgi.idle()
