@@ -22,7 +22,7 @@ from hookline.mail.campaigns import CampaignRunner
 from hookline.mail.erasing import Eraser
 from hookline.mail.sender import Mailer
 from hookline.mail.servers import Servers
-from hookline.net.dns import Dns
+from hookline.net.dns import Dns, Resolver
 from hookline.net.http import HttpClient
 from hookline.net.inbox import Inbox
 from hookline.net.relays import Relay, Relays, parse_smtp_urls
@@ -106,10 +106,12 @@ async def build(
     clock: Clock | None = None,
     wall: Callable[[], float] = time.time,
     chance: Callable[[], float] = random.random,
+    resolver: Resolver | None = None,
 ) -> App:
     """Open the database and wire the parts. ValueError for settings that cannot be.
 
     ``clock`` rules everything but signatures, which receivers check against ``wall``, real time.
+    ``resolver`` replaces the system's.
     """
     clock = clock or RealClock()
     key = secret_key(settings)
@@ -119,13 +121,16 @@ async def build(
     signers = [signer(*key) for key in dkim_keys(settings)]
     storage = await open_storage(settings.storage_url, key)
     connections = _most_connections()
-    http = HttpClient(targets, max_connections=connections)
+    http = HttpClient(targets, resolver=resolver, max_connections=connections)
     clients = [SmtpClient(server, connections=MAIL_CONNECTIONS) for server in servers]
     relays = [Relay(client, provider) for client, provider in zip(clients, providers, strict=True)]
     token_key = derive(key, "tokens")
     mailer = Mailer(
         Servers(
-            storage, Relays(relays) if relays else None, Dns(targets.for_mail()), connections=MAIL_CONNECTIONS
+            storage,
+            Relays(relays) if relays else None,
+            Dns(targets.for_mail(), resolver),
+            connections=MAIL_CONNECTIONS,
         ),
         storage,
         settings.public_url,

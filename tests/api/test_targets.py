@@ -37,6 +37,57 @@ async def test_none_of_these_is_saved(tmp_path: Path) -> None:
         assert (tried.status, list(tried.faults)) == (422, ["#/to"])
 
 
+NAMES = {
+    "inner.example": ["10.0.0.1", "::1"],
+    "both.example": ["10.0.0.1", "93.184.216.34"],
+    "own.example": ["127.0.0.1"],
+}
+
+
+async def resolve(host: str, _port: int) -> list[str]:
+    if host not in NAMES:
+        raise OSError("no such name")
+    return NAMES[host]
+
+
+async def test_a_name_that_leads_inside_is_not_saved(tmp_path: Path) -> None:
+    settings = Settings(home=str(tmp_path), secret_key="00" * 32)
+    async with client_of(settings, resolver=resolve) as api:
+        for kind in ("webhook", "slack"):
+            do = {"kind": kind, "url": "https://inner.example:8443/in"}
+            reply = await api.post("/v1/hooks", {"on": ["*"], "do": do})
+            assert (reply.status, list(reply.faults)) == (422, ["#/do/url"])
+            assert "private" in reply.json["detail"] and "10.0.0.1" not in reply.json["detail"]
+        made = [await api.hook(f"https://{host}.example/") for host in ("both", "unknown")]
+        for hook in made:
+            patched = await api.patch(f"/v1/hooks/{hook['id']}", {"do": {"url": "https://inner.example/"}})
+            assert (patched.status, list(patched.faults)) == (422, ["#/do/url"])
+        for given in (
+            {"kind": "http", "base_url": "https://inner.example/", "credentials": {"token": "t"}},
+            {"kind": "smtp", "base_url": "smtp://inner.example:587", "credentials": {}},
+        ):
+            reply = await api.post("/v1/connections", {"name": "x"} | given)
+            assert (reply.status, list(reply.faults)) == (422, ["#/base_url"])
+            good = str(given["base_url"]).replace("inner", "both")
+            kept = await api.post("/v1/connections", {"name": "x"} | given | {"base_url": good})
+            assert kept.status == 201
+            moved = await api.patch(
+                f"/v1/connections/{kept.json['id']}", {key: given[key] for key in ("base_url", "credentials")}
+            )
+            assert (moved.status, list(moved.faults)) == (422, ["#/base_url"])
+
+
+async def test_what_is_allowed_opens_other_services_ports_at_its_own_addresses_alone(tmp_path: Path) -> None:
+    settings = Settings(home=str(tmp_path), secret_key="00" * 32, allow_targets="127.0.0.0/8")
+    async with client_of(settings, resolver=resolve) as api:
+        await api.hook("http://own.example:6379/")
+        await api.hook("http://127.0.0.1:6379/")
+        for host in ("both.example", "unknown.example", "93.184.216.34"):
+            do = {"kind": "webhook", "url": f"http://{host}:6379/"}
+            reply = await api.post("/v1/hooks", {"on": ["*"], "do": do})
+            assert (reply.status, list(reply.faults)) == (422, ["#/do/url"]), host
+
+
 async def test_a_hook_that_may_not_be_saved_any_more_can_still_be_switched_off(tmp_path: Path) -> None:
     settings = Settings(home=str(tmp_path), secret_key="00" * 32)
     async with client_of(replace(settings, allow_targets="127.0.0.0/8")) as api:
@@ -51,7 +102,7 @@ async def test_a_hook_that_may_not_be_saved_any_more_can_still_be_switched_off(t
 OURS = (
     "Host", "webhook-id", "Webhook-Signature", "WEBHOOK-TIMESTAMP", "hookline-delivery", "User-Agent",
     "Content-Length", "content-type", "Connection", "keep-alive", "Transfer-Encoding", "TE", "Trailer", "Upgrade",
-    "Expect", "Proxy-Authorization", "proxy-connection", ":authority", "x y", "x:", "", "é",
+    "Expect", "HTTP2-Settings", "Proxy-Authorization", "proxy-connection", ":authority", "x y", "x:", "", "é",
 )  # fmt: skip
 BROKEN = ("a\r\nhost: b", "a\nb", "a\rb", "a\0b", "a\x7fb", "x" * 8193, "é")
 
@@ -63,3 +114,9 @@ async def test_a_header_cannot_replace_ours_or_begin_another(api: Client) -> Non
         assert reply.status == 422, (name, value)
         assert next(iter(reply.faults)).startswith("#/do/headers"), (name, value)
     assert (await api.stored())[1] == 0
+
+
+async def test_a_header_stands_once_however_it_is_written(api: Client) -> None:
+    do = {"kind": "webhook", "url": "https://shop.example/", "headers": {"X-A": "1", "x-a": "2"}}
+    reply = await api.post("/v1/hooks", {"on": ["*"], "do": do})
+    assert (reply.status, reply.faults) == (422, {"#/do/headers": "the header 'x-a' stands here twice"})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hookline.net.dns import Dns
 from hookline.net.targets import MAX_URL, REFUSED_PORTS, TargetRefused, Targets
 
 PUBLIC = Targets()
@@ -217,6 +219,18 @@ def test_a_refused_port_is_open_at_an_allowed_address_only() -> None:
     assert LOOPBACK.check_url("http://example.com:6379/").port == 6379
     with pytest.raises(TargetRefused, match="port 6379"):
         LOOPBACK.check_address(IPv4Address("8.8.8.8"), 6379)
+
+
+async def test_a_name_server_that_hangs_refuses_nothing_but_other_services_ports() -> None:
+    async def hangs(_host: str, _port: int) -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    dns = Dns(LOOPBACK, hangs)
+    await dns.vet("example.com", 443, seconds=0.001)
+    with pytest.raises(TargetRefused, match="port 6379"):
+        await dns.vet("example.com", 6379, seconds=0.001)
+    await dns.close()
 
 
 def test_ports_that_web_servers_use_are_open() -> None:

@@ -9,6 +9,7 @@ OURS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "hookl
 REFUSED = OURS | {
     "host", "content-length", "content-type", "connection", "keep-alive", "proxy-authenticate",
     "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect",
+    "http2-settings",
 }  # fmt: skip
 TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 

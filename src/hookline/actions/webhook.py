@@ -41,8 +41,12 @@ class WebhookPlan(Plan, frozen=True, kw_only=True):
 
 
 def compile(action: WebhookAction) -> WebhookPlan:
+    seen: set[str] = set()
     for name, value in action.headers.items():
         check_header("/do/headers", name, value)
+        if name.lower() in seen:
+            raise Invalid("/do/headers", f"the header {name!r} stands here twice")
+        seen.add(name.lower())
     if len(set(action.signatures)) < len(action.signatures):
         raise Invalid("/do/signatures", "each version signs once")
     if action.ca is not None:

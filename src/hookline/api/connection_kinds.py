@@ -44,8 +44,8 @@ def check_credentials(
             raise invalid(f"/credentials/{name}", "this field is required")
 
 
-def checked(services: Services, connection: Connection) -> Connection:
-    """The connection. ApiError 422, naming the field, for one that could not be used."""
+def checked(services: Services, connection: Connection) -> None:
+    """ApiError 422, naming the field, for one that could not be used."""
     kind = KINDS[connection.kind]
     if kind.located and connection.base_url is None:
         raise invalid("/base_url", "this field is required")
@@ -64,7 +64,17 @@ def checked(services: Services, connection: Connection) -> Connection:
             header_of(connection)
         except Invalid as error:
             raise invalid(error.pointer, error.detail) from None
-    return connection
+
+
+async def vet(services: Services, connection: Connection) -> None:
+    """ApiError 422 for a checked one whose host leads, as DNS has it now, only where nothing may reach."""
+    try:
+        if connection.kind == "smtp":
+            await services.mailer.servers.vet(connection)
+        elif connection.base_url is not None:
+            await services.http.vet(connection.base_url)
+    except TargetRefused as error:
+        raise invalid("/base_url", str(error)) from None
 
 
 def _check_smtp(services: Services, connection: Connection) -> None:

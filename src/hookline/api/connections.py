@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
 from hookline.api.auth import Caller
-from hookline.api.connection_kinds import checked
+from hookline.api.connection_kinds import checked, vet
 from hookline.api.connection_trials import ConnectionTrial, tried
 from hookline.api.errors import invalid, not_found
 from hookline.api.paging import After, Limit, Page, page_of, place_of
@@ -87,6 +87,8 @@ class Desk:
             credentials=given.credentials,
             created_at=self._services.clock.now(),
         )
+        checked(self._services, new)
+        await vet(self._services, new)
         return await self._keep(new)
 
     async def change(self, key: Key, name: str, given: ConnectionPatch) -> Connection:
@@ -107,6 +109,8 @@ class Desk:
         moved = changed.base_url is not None and changed.base_url != stored.base_url
         if moved and not set(new) >= set(stored.credentials):
             raise invalid("/credentials", "with another base_url, give the credentials again")
+        if moved:
+            await vet(self._services, changed)
         return await self._keep(changed)
 
     async def delete(self, key: Key, name: str) -> None:
@@ -115,7 +119,7 @@ class Desk:
         await self._services.mailer.servers.changed(key.tenant)
 
     async def _keep(self, connection: Connection) -> Connection:
-        stored = await self._access.put_connection(checked(self._services, connection))
+        stored = await self._access.put_connection(connection)
         await self._services.mailer.servers.changed(connection.tenant)
         return stored
 

@@ -29,7 +29,7 @@ async def checked(services: Services, hook: Hook, base: str = "") -> CompiledHoo
         except ValueError as error:
             raise invalid(f"{base}/on/{place}", str(error)) from None
     action = spec.do
-    await _check_target(services, hook.tenant, action, base)
+    await _target(services, hook.tenant, action, base)
     if spec.secret is not None:
         if not isinstance(action, WebhookAction):
             raise invalid(f"{base}/secret", "only webhooks are signed, so only they have a secret")
@@ -52,8 +52,18 @@ async def checked(services: Services, hook: Hook, base: str = "") -> CompiledHoo
 CONNECTIONS: Mapping[type[Action], str] = {WebhookAction: "http", SlackAction: "slack", SmsAction: "twilio"}
 
 
-async def _check_target(services: Services, tenant: str, action: Action, base: str) -> None:
-    """ApiError 422 unless the connection is there, and the URL that there is may be reached."""
+async def vet(services: Services, tenant: str, action: Action) -> None:
+    """ApiError 422 for an action whose host leads, as DNS has it now, only where hooks may not reach."""
+    url = await _target(services, tenant, action, "")
+    try:
+        if url is not None:
+            await services.http.vet(url)
+    except TargetRefused as error:
+        raise invalid("/do/url", str(error)) from None
+
+
+async def _target(services: Services, tenant: str, action: Action, base: str) -> str | None:
+    """The URL that there is. ApiError 422 unless it may be reached, and the connection is there."""
     connection = None
     kind = CONNECTIONS.get(type(action), "")
     if isinstance(action, WebhookAction | SlackAction | SmsAction) and action.connection is not None:
@@ -69,6 +79,8 @@ async def _check_target(services: Services, tenant: str, action: Action, base: s
             except Invalid as error:
                 raise invalid(base + error.pointer, error.detail) from None
         check_url(services, url, f"{base}/do/url")
+        return url
+    return None
 
 
 def check_url(services: Services, url: str, pointer: str) -> None:

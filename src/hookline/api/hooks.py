@@ -20,7 +20,7 @@ from hookline.api.bodies import convert
 from hookline.api.errors import ApiError, invalid, not_found
 from hookline.api.hook_keys import Keys, RotateInput, keys_for
 from hookline.api.hook_missed import HookChanged, missed
-from hookline.api.hook_rules import checked
+from hookline.api.hook_rules import checked, vet
 from hookline.api.hook_view import HookMade, HookShown, fields, is_on, patched
 from hookline.api.paging import After, Limit, Page, page_of, place_of
 from hookline.api.trying import (
@@ -164,6 +164,7 @@ class Desk:
     async def create(self, tenant: str, spec: HookInput) -> Hook:
         hook = self.make(tenant, spec)
         await checked(self._services, hook)
+        await vet(self._services, tenant, spec.do)
         stored = await self._hooks.put(_without_secret(hook))
         self._services.intake.forget_config()
         return stored
@@ -172,6 +173,12 @@ class Desk:
         """The hook before and after a merge patch. That it was switched is told by an event, in the same commit."""
         if "secret" in patch and patch["secret"] is None:
             raise invalid("/secret", "a webhook always has a secret; give another one")
+
+        if "do" in patch:  # before its turn comes: a slow name server is no matter of others'
+            old = (await self.get(tenant, name)).spec
+            new = convert(patched(old, patch), HookInput)
+            if new.do != old.do:
+                await vet(self._services, tenant, new.do)
 
         async def after(before: Hook, now: int) -> Hook:
             spec = convert(patched(before.spec, patch), HookInput)

@@ -112,7 +112,10 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
 
     @delete("/v1/replays/{replay_id:str}", tags=TAGS, operation_id="stopReplay", summary="Stop a replay")
     async def stop(key: Caller, replay_id: FromPath[str]) -> None:
-        """It makes no more deliveries, and those that it has made and that have not begun are cancelled."""
+        """It makes no more deliveries, and those that it has made and that have not begun are cancelled.
+
+        A later replay finds these as `cancelled`, also where they stood for events of the state `disabled`.
+        """
         found = await storage.replays.get(key.tenant, replay_id)
         if found is None:
             raise not_found("replay", replay_id)

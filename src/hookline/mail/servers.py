@@ -88,6 +88,11 @@ class Servers:
         relay_of(settings.host, settings.provider)
         self._dns.check(settings.host, settings.port)
 
+    async def vet(self, connection: Connection) -> None:
+        """Asks DNS where a checked server is (see ``Dns.vet``). Raises ``TargetRefused``."""
+        settings = smtp_settings(connection)
+        await self._dns.vet(settings.host, settings.port)
+
     def client(self, connection: Connection, timeout: float | None = None) -> SmtpClient:
         """A client of this server alone, with another ``timeout`` in seconds for each step if one is given; the caller
         closes it. Raises ``ValueError``."""

@@ -18,6 +18,9 @@ THREADS = 32
 REMEMBERED = 10.0
 """Seconds for which checked addresses of a name are used for new requests."""
 
+VETTING = 2.0
+"""Seconds that a user who saves something waits for a name server at most."""
+
 Name = tuple[str, int]
 
 
@@ -50,6 +53,18 @@ class Dns:
     def check(self, host: str, port: int) -> None:
         """Judges what can be judged of a server without asking for it; raises ``TargetRefused``."""
         self._targets.check_server(host, port)
+
+    async def vet(self, host: str, port: int, seconds: float = VETTING) -> None:
+        """Raises ``TargetRefused`` where the host leads by now to no address that may be connected to.
+
+        What has no answer within ``seconds`` is taken, unless the port is right for allowed addresses only: the name
+        may come to be later, and each attempt judges anew.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self.lookup(host, port)
+        except (OSError, ValueError):
+            self._targets.check_port(port)
 
     async def connect(self, host: str, port: int) -> socket.socket:
         """A TCP connection to the first address that takes one. Raises what ``lookup`` does, and ``OSError``."""

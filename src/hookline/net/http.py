@@ -136,6 +136,12 @@ class HttpClient:
         """Raises ``TargetRefused`` for a URL that no request would ever be sent to. Asks no DNS."""
         self._targets.check_url(url)
 
+    async def vet(self, url: str) -> None:
+        """The same, and asks DNS where the host leads (see ``Dns.vet``)."""
+        checked = self._targets.check_url(url)
+        if checked.literal is None:
+            await self._dns.vet(checked.host, checked.port)
+
     async def send(self, request: Request) -> Response:
         """Sends it once. What the network does is in the answer; only cancellation passes."""
         started = time.monotonic()

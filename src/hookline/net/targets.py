@@ -153,6 +153,11 @@ class Targets(Struct, frozen=True):
         literal = _literal(host)
         return self._judge(Url(scheme, host if literal is None else str(literal), port, target, literal))
 
+    def check_port(self, port: int) -> None:
+        """Raises ``TargetRefused`` for a port that is open at allowed addresses only."""
+        if (why := self._port_objection(port)) is not None:
+            _refuse(why)
+
     def check_address(self, address: Address, port: int | None = None) -> None:
         """Raises ``TargetRefused`` unless the address (and the port, if given) may be connected to."""
         if (why := self.objection(address, port)) is not None:
@@ -170,7 +175,7 @@ class Targets(Struct, frozen=True):
     def _judge(self, url: Url) -> Url:
         if url.literal is not None:
             self.check_address(url.literal, url.port)
-        # A refused port may still be right for a name that leads to an allowed address.
+        # A refused port may still be right for a name that leads to an allowed address: ``Dns.vet`` looks there.
         elif not self.allow and (why := self._port_objection(url.port)) is not None:
             _refuse(why)
         elif url.host.rpartition(".")[2] == "localhost" and not self._allows_loopback():
