@@ -15,12 +15,12 @@ from support.mailserver import serving_mail
 from support.process import Serve
 from support.waiting import everything, until
 
-READERS = CHUNK + 100
-HALF_WAY = f"reader{CHUNK + 50}@example.com"
+READERS = 2 * CHUNK + 100
+HALF_WAY = f"reader{2 * CHUNK - 50}@example.com"
 # SQLite comes to no end with this row, so that the server dies with half a chunk stored and not committed.
 STUCK = (
     f"CREATE TRIGGER stuck BEFORE INSERT ON deliveries WHEN NEW.address = '{HALF_WAY}' BEGIN"  # noqa: S608 - our own
-    " SELECT COUNT(*) FROM deliveries a, deliveries b, deliveries c, deliveries d; END"
+    " SELECT COUNT(*) FROM deliveries a, deliveries b, deliveries c, deliveries d, deliveries e; END"
 )
 
 

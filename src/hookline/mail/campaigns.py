@@ -15,7 +15,7 @@ from hookline.rules.ids import new_id
 from hookline.storage import Storage
 from hookline.storage.campaigns import EVERYONE
 
-CHUNK = 1000
+CHUNK = 250  # between two of these, mails are claimed and settled
 BREATH = 100  # deliveries made before others have their turn
 POLL = 5 * SECOND
 END_LOOK_SECONDS = 0.1

@@ -190,7 +190,7 @@ class Campaigns:
             yield Wake("dispatch")
             return len((yield Many(INSERT_RECIPIENTS, DELIVERY_COLUMNS, rows)))
 
-        return await self._db.run(plan)
+        return await self._db.run(plan, bulk=True)
 
     async def is_over(self, tenant: str, campaign: str) -> bool:
         """Whether every recipient who is to have a delivery has one, and all of these are at an end."""
