@@ -202,14 +202,29 @@ def test_what_is_not_data_or_too_deep_is_refused() -> None:
         "{{ x.items.__self__() }}",
         "{{ x.l.__class__() }}",
         "{{ (x|attr('clear'))() }}",
+        "{% set call = x.clear %}{{ call() }}",
+        "{% set call = x|attr('clear') %}{{ call() }}",
+        "{% set call = x.l|attr('append') %}{{ call(2) }}",
+        "{% set call = x.items|attr('__self__') %}{{ call() }}",
     ],
 )
 def test_a_template_changes_nothing_and_reaches_nothing(source: str) -> None:
     data = {"a": 1, "l": [1]}
-    template = templates.compile(source, NAMES, html=False)
     with pytest.raises(TemplateError):
-        template.render({"x": data})
+        templates.compile(source, NAMES, html=False).render({"x": data})
     assert data == {"a": 1, "l": [1]}
+
+
+def test_methods_of_text_maps_and_loops_may_be_called() -> None:
+    source = "{% for k, v in x.items() %}{{ loop.cycle(k.upper(), '-') }}{{ x.get(k).title() }}{% endfor %}"
+    assert render(source, x={"a": "one", "b": "two"}) == "AOne-Two"
+
+
+@pytest.mark.parametrize("source", ["{{ x.upper() }}", "{{ x() }}", "{{ x.get() }}", "{{ x.l.count(1) }}"])
+def test_a_call_that_fails_is_told_without_names_of_ours(source: str) -> None:
+    with pytest.raises(TemplateError, match=r"^calls ") as caught:
+        templates.compile(source, NAMES, html=False).render({"x": {"l": [1]}})
+    assert not any(word in str(caught.value) for word in ("_Map", "_List", "NoneType", "lambda"))
 
 
 @pytest.mark.parametrize("name", ["__class__", "__dict__", "clear", "fromkeys", "_call", "copy"])
@@ -247,6 +262,9 @@ def test_attributes_of_python_objects_are_not_seen(name: str) -> None:
         ("{% macro a() %}{% endmacro %}", "'macro' is not available"),
         ("{% block a %}{% endblock %}", "'block' is not available"),
         ("{% for i in x recursive %}{% endfor %}", "recursive loops are not available"),
+        ("a\n{{ contact.attributes.foo() }}", "line 2, column 23: unknown method 'foo'"),
+        ("{% for i in x.l.clear () %}{% endfor %}", "line 1, column 17: unknown method 'clear'"),
+        ("{{ x['foo']() }}", "line 1, column 12: a value cannot be called"),
         ("{{ '%s'.format(1) }}", "'format' is not available"),
         ("{{ x|tojson(indent=9) }}", "'tojson' takes no arguments"),
         ("{{ " + "-" * 5000 + "1 }}", "longer than 4000 characters"),
@@ -266,8 +284,8 @@ def test_an_error_is_one_readable_line() -> None:
         4,
     )
     with pytest.raises(TemplateError) as caught:
-        render("\n{{ x.y() }}", x="text")
-    assert str(caught.value) == "line 2: string has no method named y"
+        render("\n{{ x.keys() }}", x="text")
+    assert str(caught.value) == "line 2: string has no method named keys"
 
 
 @pytest.mark.parametrize(

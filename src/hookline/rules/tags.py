@@ -32,6 +32,14 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _CONSTANTS = frozenset(("true", "false", "none", "True", "False", "None"))
 _WORDS = _CONSTANTS.union(("and", "or", "not", "in", "is", "if", "else", "elif", "for", "recursive"))
 _REFUSED = frozenset(("include", "import", "from", "extends", "block", "macro", "call"))
+# What minijinja has for text, maps, lists and ``loop``: nothing that a template is given has another.
+_METHODS = frozenset(
+    (
+        "capitalize", "changed", "count", "cycle", "endswith", "find", "get", "isalnum", "isalpha", "isascii",
+        "isdigit", "islower", "isnumeric", "isspace", "isupper", "items", "join", "keys", "lower", "lstrip",
+        "replace", "rfind", "rstrip", "split", "splitlines", "startswith", "strip", "title", "upper", "values",
+    )
+)  # fmt: skip
 _BINDING = frozenset(("set", "with", "for", "filter", "do"))
 
 
@@ -178,6 +186,10 @@ def _refuse_words(source: str, found: list[Word]) -> None:
         after = found[index + 1].text if index + 1 < len(found) else ""
         if before == "." and word.text == "format":  # its width pads before any fuel is spent
             raise error_at(source, word.start, "the method 'format' is not available: use the filter")
+        if before == "." and after == "(" and word.text not in _METHODS:
+            raise error_at(source, word.start, f"unknown method {word.text!r}")
+        if before in (")", "]") and word.text == "(":
+            raise error_at(source, word.start, "a value cannot be called")
         if before == "|" and word.text == "tojson" and after == "(":  # so does its indentation
             raise error_at(source, word.start, "'tojson' takes no arguments")
         if word.text == "recursive" and found[0].text == "for":

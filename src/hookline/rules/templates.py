@@ -280,8 +280,10 @@ def _readable(error: BaseException, source: str | None = None) -> TemplateError:
         return TemplateError("the data is nested too deep, or too large")
     if isinstance(error, ValueError):
         return TemplateError(str(error))
-    if isinstance(error, AttributeError | TypeError):
-        return TemplateError(f"calls what is not there, or calls it wrongly: {error}")
+    if isinstance(error, AttributeError) and error.name:
+        return TemplateError(f"calls {error.name!r} of a value that has no such method")
+    if isinstance(error, AttributeError | TypeError):  # whose words are about Python's own names
+        return TemplateError("calls what is no method or function, or with other arguments than it takes")
     if isinstance(error, Exception) or type(error).__name__ == "PanicException":
         return TemplateError(f"failed: {error}")
     raise error
