@@ -13,7 +13,7 @@ from hookline.cli.bench import Part
 LOADS = (100, 500, 2000)
 FAN_OUTS = (1, 10)
 # Beside ill receivers: so many hooks, and so many events a second, of which each ill one gets this share.
-# Its lane is full before, and runs over while the others are measured. What else a machine does comes and goes: so the
+# The lane of one that lingers is full before, and runs over while the others are measured. What else a machine does comes and goes: so the
 # two are measured in turn, several times, and the middle of what is found counts.
 NEIGHBOURS, NEIGHBOURS_QUICK = 100, 10
 NEIGHBOURS_LOAD = 500
@@ -61,7 +61,7 @@ class Row(Struct, frozen=True, kw_only=True):
     backlog: int = 0
     """So many deliveries are due before the first event is published, of all hooks but the first."""
     overfull: int = 0
-    """So many are due of each hook whose receiver is ill."""
+    """So many are due of each hook whose receiver is slow or hangs."""
 
 
 class Latency(Struct, frozen=True):

@@ -44,6 +44,7 @@ LOOK_EVERY = 0.02
 PATIENCE = 20.0  # seconds without an arrival after which what is missing counts as lost
 # What an ill receiver's hook is made with, so that time-outs pass and are tried again within a row.
 ILL_RETRY = {"timeout": "2s"}
+LINGERING = ("slow", "hanging")  # what is due of others is worked off at once, and no lane gets full
 # What keeps a backlog from being worked off before it is complete.
 NEARLY_NOTHING = {"count": 1, "per": "31d"}
 ARRAY = 1000
@@ -137,7 +138,7 @@ class Bench:
         if row.backlog:
             await self._pile_up(types, backlog(row), row.backlog)
         if row.overfull:
-            ill = [place for place, manner in enumerate(row.receivers) if manner != "fast"]
+            ill = [place for place, manner in enumerate(row.receivers) if manner in LINGERING]
             due = list(enumerate(ill * row.overfull))
             await self._pile_up(types, iter(due), len(due))
         before = self._hookline.usage()
