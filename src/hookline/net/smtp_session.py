@@ -120,7 +120,7 @@ class Session(asyncio.Protocol):
     async def _reply(self, patience: float) -> Reply:
         if not self._replies and self._end is None:
             self._waiter = self._loop.create_future()
-            timer = self._loop.call_later(patience, self._break_off, "the server did not answer in time")
+            timer = self._loop.call_later(patience, self._late, self._waiter)
             try:
                 await self._waiter
             finally:
@@ -170,6 +170,10 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._break_off(f"the connection was lost: {exc}" if exc else "the connection was lost")
+
+    def _late(self, waiter: asyncio.Future[None]) -> None:
+        if not waiter.done():
+            self._break_off("the server did not answer in time")
 
     def _break_off(self, why: str) -> None:
         if self._end is None:
