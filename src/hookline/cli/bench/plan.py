@@ -13,8 +13,8 @@ from hookline.cli.bench import Part
 LOADS = (100, 500, 2000)
 FAN_OUTS = (1, 10)
 # Beside ill receivers: so many hooks, and so many events a second, of which each ill one gets this share.
-# The lane of one that lingers is full before, and runs over while the others are measured. What else a machine does comes and goes: so the
-# two are measured in turn, several times, and the middle of what is found counts.
+# The lane of one that lingers is full before, and runs over while the others are measured. What else a machine does
+# comes and goes: so the two are measured in turn, several times, and the middle of what is found counts.
 NEIGHBOURS, NEIGHBOURS_QUICK = 100, 10
 NEIGHBOURS_LOAD = 500
 ILL_SHARE = 0.1
