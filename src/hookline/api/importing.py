@@ -39,14 +39,19 @@ class ImportLine(ContactInput, frozen=True, kw_only=True):
 
 
 class Lines(Struct):
-    """A chunk: rows that are well-formed, by line, and what is wrong with the others; and where it ends."""
+    """A chunk: rows that are well-formed, by line, and how many are not, with what is wrong with the first of them;
+    and where it ends."""
 
     rows: list[tuple[int, Row]] = msgspec.field(default_factory=list)
     faults: list[LineFault] = msgspec.field(default_factory=list)
-    looked_at: int = 0
+    bad: int = 0
     position: int = 0
     line: int = 0
     digest: bytes = b""
+
+    @property
+    def looked_at(self) -> int:
+        return len(self.rows) + self.bad
 
 
 class Importer:
@@ -60,6 +65,7 @@ class Importer:
         self.stored = not new
         self._lists: dict[str, str | None] = {}
         self._asking: set[str] = set()
+        self._since_breath = 0
         self._reader = Reader(job.spec.format)
         self._charset = Charset(job.spec.charset)
         self._columns: list[Column | None] | None = None
@@ -167,19 +173,21 @@ class Importer:
         return True
 
     async def _add(self, lines: Lines, record: Record) -> None:
-        lines.looked_at += 1
-        if lines.looked_at % BREATH == 0:  # others want to be answered, too
+        self._since_breath += 1
+        if self._since_breath == BREATH:  # others want to be answered, too
+            self._since_breath = 0
             await asyncio.sleep(0)
         try:
             if record.fault is not None:
                 raise Wrong("", record.fault)
             row = self._row(record)
             if row is None:
-                lines.looked_at -= 1
                 return
             lines.rows.append((record.line, await self._with_lists(row)))
         except Wrong as error:
-            lines.faults.append(fault_of(record.line, error))
+            lines.bad += 1
+            if len(lines.faults) + self.job.bad < MAX_FAULTS:  # a file may be nothing but millions of them
+                lines.faults.append(fault_of(record.line, error))
 
     def _row(self, record: Record) -> Row | None:
         if self._columns is not None:
@@ -259,7 +267,7 @@ class Importer:
                 **counted,
                 state=state,
                 read=before.read + lines.looked_at,
-                bad=before.bad + len(faults),
+                bad=before.bad + lines.bad + len(chunk.faults),
                 position=lines.position,
                 line=lines.line,
                 digest=lines.digest,
