@@ -77,6 +77,7 @@ async def test_what_cannot_be_replayed_is_refused_by_name(api: Client, receiver:
         ({"hook": "hook_nope"}, "#/hook"),
         ({"hook": hook, "types": ["email.opend"]}, "#/types/0"),
         ({"hook": hook, "since": "yesterday"}, "#/since"),
+        ({"hook": hook, "since": "1d", "until": "2d"}, "#/until"),
         ({"hook": hook, "states": ["lost"]}, "#/states/0"),
         ({"hook": hook, "states": []}, "#/states"),
         ({"hook": hook, "speed": 3}, "#/speed"),

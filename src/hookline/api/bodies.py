@@ -22,6 +22,9 @@ MAX_EVENTS = 8 * MIB
 MAX_IN = 8 * MIB
 MAX_MAIL = 25 * MIB
 
+# msgspec has the same words for a body that ends within a value, and for an escape that does.
+_HALF = "it ends too early, or a text in it has half of a surrogate pair (\\ud800 to \\udfff)"
+
 # What the contract has and this version has not: refused, never stored and ignored.
 LATER_IN_HOOK = frozenset(
     {
@@ -69,7 +72,8 @@ def convert(value: object, kind: type[T]) -> T:
 
 def unreadable(error: Exception) -> ApiError:
     """400 for a body that is no JSON."""
-    return ApiError(400, f"the body is not JSON: {error}" if str(error) else "the body is not JSON")
+    why = _HALF if str(error) == "Input data was truncated" else str(error)
+    return ApiError(400, f"the body is not JSON: {why}" if why else "the body is not JSON")
 
 
 def refuse_nul(value: object, pointer: str = "") -> None:
@@ -83,6 +87,16 @@ def refuse_nul(value: object, pointer: str = "") -> None:
     elif isinstance(value, list):
         for place, item in enumerate(value):
             refuse_nul(item, f"{pointer}/{place}")
+
+
+def check_encoding(coding: str) -> None:
+    """ApiError 415 (RFC 9110, 15.5.16) for a body that is packed."""
+    if coding.strip().lower() not in ("", "identity"):
+        raise ApiError(
+            415,
+            f"send the body as it is, without Content-Encoding: {coding}",
+            headers={"accept-encoding": "identity"},
+        )
 
 
 def check_json_type(content_type: str) -> None:
@@ -139,6 +153,7 @@ class JsonBody(AbstractDTO[Any]):
 
     def decode_bytes(self, value: bytes) -> Any:
         handler: Any = self.asgi_connection.route_handler
+        check_encoding(self.asgi_connection.headers.get("content-encoding", ""))
         check_json_type(self.asgi_connection.headers.get("content-type", ""))
         return decode(value, handler.parsed_data_field.annotation)
 

@@ -130,6 +130,8 @@ def _in_words(detail: str) -> str:
     field = _FIELD.match(detail)
     if field:
         return "unknown field" if "unknown" in detail else "this field is required"
+    if detail == "Integer value out of range":  # of any number: what one may be is told in other words
+        return "a whole number has more than 4300 characters"
     return (detail[:1].lower() + detail[1:]).replace("`", "")
 
 

@@ -12,6 +12,7 @@ from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
 from hookline.api.auth import Caller
+from hookline.api.bodies import check_encoding
 from hookline.api.errors import ApiError, bad_parameter, not_found
 from hookline.api.importing import Importer
 from hookline.api.paging import After, Limit, Page, page_of, place_of
@@ -209,8 +210,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         To go on after a break, send the file again with `resume`, the import's id: what was read is passed over.
         """
         content_type = request.headers.get("content-type", "")
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise ApiError(415, "send the file as it is, not compressed")
+        check_encoding(request.headers.get("content-encoding", ""))
         if resume is not None:
             job = await book.again(key.tenant, resume)
         else:

@@ -105,6 +105,7 @@ class Publisher:
         if query:
             for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
                 raise bad_parameter(name, "there is no such parameter")
+        bodies.check_encoding(named.get(b"content-encoding", b"").decode("latin-1"))
         content_type = named.get(b"content-type", b"").decode("latin-1")
         if not isinstance(body, bytes):
             body = await bodies.read(body)
@@ -247,6 +248,6 @@ def check_payload(draft: EventDraft, base: str) -> None:
     except msgspec.DecodeError as error:
         if not isinstance(error, msgspec.ValidationError):
             raise bodies.unreadable(error) from None
-        raise invalid(f"{base}/data", str(error)) from None
+        raise from_validation(error, base=f"{base}/data") from None
     except ValueError as error:
         raise invalid(f"{base}/data", str(error)) from None

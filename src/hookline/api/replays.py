@@ -84,14 +84,17 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
                 check_pattern(pattern, known_types())
             except ValueError as error:
                 raise invalid(f"/types/{place}", str(error)) from None
+        since, until = span("/since", data.since, now), span("/until", data.until, now)
+        if since is not None and until is not None and until < since:
+            raise invalid("/until", "this is before since")
         wish = Replay(
             tenant=key.tenant,
             id=new_id("rpl"),
             spec=data,
             state="running",
             created_at=now,
-            since=span("/since", data.since, now),
-            until=span("/until", data.until, now),
+            since=since,
+            until=until,
         )
         if data.dry_run:
             total = await storage.replays.count(wish)
