@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.rules.pacing import PARTS, Pace, Rate, Spent, left, next_free, order_key, spend
+from hookline.rules.pacing import PARTS, Pace, Rate, Spent, left, next_free, order_key, postpone, spend
 
 rates = st.builds(Rate, st.integers(1, 50), st.integers(64, 10_000))
 # How long to wait, and how many are wanted then.
@@ -32,6 +32,34 @@ def test_no_span_holds_more_than_the_rate(rate: Rate, wanted: list[tuple[int, in
         assert sum(at <= other < at + rate.per for other in begun[place:]) <= rate.count
 
 
+late = st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 60), st.integers(0, 2000)), max_size=60)
+
+
+@given(rates, late)
+def test_neither_where_attempts_begin_late(rate: Rate, wanted: list[tuple[int, int, int]]) -> None:
+    spent: Spent = ()
+    begun: list[int] = []
+    now = 1_000_000
+    for wait, count, delay in wanted:
+        now += wait
+        may = min(count, left(spent, rate, now))
+        spent = spend(spent, rate, now, may)
+        if may and delay > rate.leeway:
+            spent = postpone(spent, rate, now, now + delay, may)
+            now += delay
+        begun += [now + delay % (rate.leeway + 1)] * may
+    begun.sort()
+    for place, at in enumerate(begun):
+        assert sum(at <= other < at + rate.per for other in begun[place:]) <= rate.count
+
+
+def test_what_begins_late_is_counted_once() -> None:
+    rate = Rate(4, 3200)
+    spent = spend((), rate, 10_000, 3)
+    assert left(postpone(spent, rate, 10_000, 11_000, 3), rate, 11_000) == 1
+    assert next_free(postpone(spent, rate, 10_000, 11_000, 3), Rate(3, 3200), 11_000) == 14_300
+
+
 @given(rates, steps)
 def test_what_is_kept_is_short(rate: Rate, wanted: list[tuple[int, int]]) -> None:
     _, spent, _ = played(rate, wanted)
@@ -44,11 +72,11 @@ def test_the_next_one_comes_when_it_is_said_and_no_later_than_it_must(
 ) -> None:
     begun, spent, now = played(rate, wanted)
     at = next_free(spent, rate, now)
-    assert left(spent, rate, at) > 0 and now <= at <= now + rate.per
+    assert left(spent, rate, at) > 0 and now <= at <= now + rate.per + rate.leeway
     assert at == now or left(spent, rate, at - 1) == 0, "precisely"
     if len(begun) >= rate.count:  # by the letter it may begin when the count-th last is old
         exact = max(now, begun[-rate.count] + rate.per)
-        assert at <= exact + rate.per // PARTS + 1
+        assert at <= exact + rate.leeway + rate.per // PARTS + 1
     else:
         assert at == now
 
@@ -61,7 +89,7 @@ def test_a_clock_set_back_neither_stalls_nor_floods(
     before = left(spent, rate, now)
     now -= back
     assert left(spent, rate, now) <= max(before, rate.count - sum(count for _, count in spent))
-    assert next_free(spent, rate, now) <= now + rate.per
+    assert next_free(spent, rate, now) <= now + rate.per + rate.leeway
     again = spend(spent, rate, now, left(spent, rate, now))
     later = now + min(wait, rate.per - 1)  # within a period only what was spent before it becomes free
     assert left(again, rate, later) <= sum(count for at, count in again if at <= later - rate.per)
@@ -71,7 +99,7 @@ def test_a_rate_that_was_lowered_counts_at_once() -> None:
     spent = spend((), Rate(10, 100), 1000, 10)
     assert left(spent, Rate(5, 100), 1000) == 0
     assert left(spent, Rate(12, 100), 1000) == 2
-    assert next_free(spent, Rate(5, 100), 1000) == 1100
+    assert next_free(spent, Rate(5, 100), 1000) == 1100 + Rate(5, 100).leeway
 
 
 def test_a_subject_is_one_however_it_is_spelt() -> None:

@@ -81,7 +81,7 @@ class Dispatcher:
         self._heart = Heart(storage, self.epoch, self._regain)
         self._looks = 0
         self._settler = Settler(storage, intake, tools.clock, chance)
-        self._claimer = Claimer(storage, intake, self._lanes, lambda: self.epoch)
+        self._claimer = Claimer(storage, intake, self._lanes, tools.clock, lambda: self.epoch)
         self._claimer.begin, self._claimer.release = self._begin, self._release
         self._claimer.give_keys = self._give_keys
         self._heeder = Heeder(storage, self._lanes, tools.clock, chance)

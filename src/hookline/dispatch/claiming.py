@@ -6,18 +6,22 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
+from msgspec.structs import replace
+
 from hookline.actions.work import CompiledHook
+from hookline.clock import Clock
 from hookline.dispatch.lanes import CONCURRENCY, HANDS, Lane, Lanes
 from hookline.intake import Config, Intake
 from hookline.model import SECOND, Delivery, Event
-from hookline.storage import Storage
-from hookline.storage.claiming import Due, Taken, Wanted
+from hookline.storage import Storage, StorageUnavailable
+from hookline.storage.claiming import Claimed, Due, Late, Taken, Wanted
 from hookline.storage.hooks import Pause
 from hookline.storage.units import StaleConfig
 
 MOST = 256  # deliveries in one commit: what waits for the database meanwhile does not wait long
 BUSY = SECOND // 50  # another process is claiming from the lane
 OTHERS = SECOND // 10  # other processes have all the places that there are
+TRIES = 5  # to have a rate count from when attempts begin, where each commit takes long
 LOOKING = SECOND // 20  # between two parts of a look through very many subjects
 
 
@@ -26,10 +30,13 @@ class Claimer:
     ``release`` with those that a changed hook takes back, ``give_keys`` with lanes that have come to be in order, and
     ``pauses`` with those that receivers have asked for."""
 
-    def __init__(self, storage: Storage, intake: Intake, lanes: Lanes, epoch: Callable[[], str]) -> None:
+    def __init__(
+        self, storage: Storage, intake: Intake, lanes: Lanes, clock: Clock, epoch: Callable[[], str]
+    ) -> None:
         self._storage = storage
         self._intake = intake
         self._lanes = lanes
+        self._clock = clock
         self._epoch = epoch
         self._config: Config | None = None
         self._alarms: dict[str, int] = {}
@@ -80,7 +87,7 @@ class Claimer:
             parts = deque(_parts(wanted))
             try:
                 while parts:
-                    await self._take(parts.popleft(), config, now)
+                    await self._take(parts.popleft(), config)
             finally:  # of what was not come to, nothing stays promised
                 for asked in itertools.chain.from_iterable(parts):
                     self._untold(asked)
@@ -113,7 +120,8 @@ class Claimer:
         if pace is not None and pace.concurrency is not None:
             lane.limit = min(pace.concurrency, HANDS.get(lane.kind, pace.concurrency))
 
-    async def _take(self, wanted: Sequence[Wanted], config: Config, now: int) -> None:
+    async def _take(self, wanted: Sequence[Wanted], config: Config) -> None:
+        now = self._clock.now()  # a rate counts from here
         unused = {asked.lane: asked.most for asked in wanted}
         try:
             claimed = await self._storage.deliveries.claim(
@@ -127,14 +135,45 @@ class Claimer:
             self._intake.forget_config()
             self._lanes.look |= unused.keys()
         else:
-            for delivery, event in claimed.work:
+            for delivery, _ in claimed.work:
                 unused[delivery.lane] -= 1
-                self.begin(delivery, event)
+            await self._begin(claimed, now)
             for asked, taken in zip(wanted, claimed.taken, strict=True):
                 self._learn(asked, taken, cut=claimed.cut, now=now)
         finally:
             for name, count in unused.items():
                 self._lanes.give_back(name, count)
+
+    async def _begin(self, claimed: Claimed, now: int) -> None:
+        """Begin what was taken. Where that took so long that a rate would count wrongly, that is put right first."""
+        passed = self._clock.now() - now
+        late = {
+            taken.lane: taken.rate
+            for taken in claimed.taken
+            if taken.rate is not None and passed > taken.rate.leeway
+        }
+        for delivery, event in claimed.work:
+            if delivery.lane not in late:
+                self.begin(delivery, event)
+        for name, rate in late.items():
+            work = [(delivery, event) for delivery, event in claimed.work if delivery.lane == name]
+            try:
+                if work:
+                    await self._postpone(Late(work[0][0].tenant, name, rate, now, len(work)))
+            finally:
+                for delivery, event in work:
+                    self.begin(delivery, event)
+
+    async def _postpone(self, late: Late) -> None:
+        for _ in range(TRIES):
+            now = self._clock.now()
+            if now <= late.at + late.rate.leeway:
+                break
+            try:
+                await self._storage.deliveries.postpone(late, now)
+            except StorageUnavailable:  # as it was counted first, then
+                break
+            late = replace(late, at=now)
 
     def _untold(self, asked: Wanted) -> None:
         """Subjects that were freed, and not looked at: they are told the next time."""

@@ -6,17 +6,22 @@ is kept as a short row of (time, number), neighbours joined once they lie closer
 thirty-second of the period, at the later of their times: that may delay an attempt by as much, and
 never lets one through too early.
 
+Between being taken and being on the wire passes some time, and not always as much. So what begins now counts as spent
+a *leeway* later: begun by then, no span holds too many. What has not begun by then is counted anew.
+
 Times are integer microseconds by the clock that is handed in. One that was set back finds what was spent in
-its future: that counts as spent now, so that the lane neither stands still for an hour nor floods.
+its future: that counts as spent now (with its leeway), so that the lane neither stands still for an hour nor floods.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
+from hookline.model import SECOND
 from hookline.rules.addresses import normalise
 
 PARTS = 32
+MOST_LEEWAY = SECOND // 20
 Spent = tuple[tuple[int, int], ...]
 
 
@@ -25,6 +30,11 @@ class Rate(Struct, frozen=True):
 
     count: int
     per: int
+
+    @property
+    def leeway(self) -> int:
+        """How much later than it was taken an attempt may begin, in microseconds."""
+        return min(self.per // PARTS, MOST_LEEWAY)
 
 
 class Pace(Struct, frozen=True):
@@ -45,7 +55,7 @@ class Pace(Struct, frozen=True):
 
 def current(spent: Spent, rate: Rate, now: int) -> Spent:
     """What still counts of what was spent."""
-    kept = [(min(at, now), count) for at, count in spent]
+    kept = [(min(at, now + rate.leeway), count) for at, count in spent]
     return tuple((at, count) for at, count in kept if at > now - rate.per)
 
 
@@ -55,13 +65,24 @@ def left(spent: Spent, rate: Rate, now: int) -> int:
 
 
 def spend(spent: Spent, rate: Rate, now: int, count: int) -> Spent:
-    """What is spent after ``count`` attempts that begin now."""
+    """What is spent after ``count`` attempts that begin now, or within the leeway."""
     kept = current(spent, rate, now)
     if count == 0:
         return kept
-    if len(kept) > 1 and now - kept[-2][0] <= rate.per // PARTS:
-        return (*kept[:-1], (now, kept[-1][1] + count))
-    return (*kept, (now, count))
+    by = now + rate.leeway
+    if len(kept) > 1 and by - kept[-2][0] <= rate.per // PARTS:
+        return (*kept[:-1], (by, kept[-1][1] + count))
+    return (*kept, (by, count))
+
+
+def postpone(spent: Spent, rate: Rate, at: int, now: int, count: int) -> Spent:
+    """What is spent where ``count`` attempts that were taken at ``at`` begin only now."""
+    rest, kept = count, []
+    for by, number in spent:
+        ours = min(number, rest) if by >= at + rate.leeway else 0  # joined with neighbours it may stand later
+        rest -= ours
+        kept += [(by, number - ours)] if number > ours else []
+    return spend(tuple(kept), rate, now, count)
 
 
 def next_free(spent: Spent, rate: Rate, now: int) -> int:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from hookline.model import Delivery, Event, Kind
 from hookline.rules import pacing
-from hookline.rules.pacing import Pace, Spent
+from hookline.rules.pacing import Pace, Rate, Spent
 from hookline.storage.accepting import insert
 from hookline.storage.campaigns import HELD_BACK, RESTING
 from hookline.storage.events import find_events
@@ -90,7 +90,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     is claiming. ``cursor`` is where the next sweep goes on, "" at the end of one. ``unkeyed`` is the state of a
     lane in order whose deliveries have to be given their keys first. ``deferred`` says that others were put off by a
     throttle, and that there may be more behind them. ``looked`` is false where there was no room, so that the lane was
-    not even looked into.
+    not even looked into. ``rate`` is what was spent of.
     """
 
     lane: str
@@ -103,6 +103,17 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     unkeyed: int | None = None
     deferred: bool = False
     looked: bool = True
+    rate: Rate | None = None
+
+
+class Late(msgspec.Struct, frozen=True):
+    """``count`` attempts that were claimed at ``at``, and did not begin within the leeway of their rate."""
+
+    tenant: str
+    lane: str
+    rate: Rate
+    at: int
+    count: int
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -356,4 +367,17 @@ def _leave(lane: _Lane, now: int) -> Plan[Taken]:
         unkeyed=lane.unkeyed,
         deferred=lane.deferred,
         looked=lane.looked,
+        rate=rate,
     )
+
+
+def postpone_plan(late: Late, now: int) -> Plan[None]:
+    name = (late.tenant, late.lane)
+    # Touched first: the row is held until the commit.
+    row = one(
+        (yield Sql("UPDATE lanes SET spent = spent WHERE tenant = ? AND lane = ? RETURNING spent", name))
+    )
+    if row is not None:
+        spent = pacing.postpone(_decode(cast("str", row[0])), late.rate, late.at, now, late.count)
+        text = msgspec.json.encode(spent).decode()
+        yield Sql("UPDATE lanes SET spent = ? WHERE tenant = ? AND lane = ?", (text, *name))

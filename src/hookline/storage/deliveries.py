@@ -10,7 +10,7 @@ import msgspec
 from hookline.model import MINUTE, Attempt, ContactChange, Delivery
 from hookline.rules import lifecycle
 from hookline.storage.accepting import insert, names, store_follow_ups
-from hookline.storage.claiming import BUDGET, Claimed, Due, Wanted, claim_plan, due_plan
+from hookline.storage.claiming import BUDGET, Claimed, Due, Late, Wanted, claim_plan, due_plan, postpone_plan
 from hookline.storage.counting import ENDED, count_cancelled, count_ended
 from hookline.storage.health import Illness, disable_hook, failing, note_health, recovered
 from hookline.storage.ordering import ahead, give_keys, recheck_keys, unkeyed
@@ -86,6 +86,10 @@ class Deliveries:
                 wanted, owner, now, config=config, budget=budget, skip_locked=self._db.skip_locked
             )
         )
+
+    async def postpone(self, late: Late, now: int) -> None:
+        """Have attempts that begin only now count against their rate from now on."""
+        await self._db.run(lambda: postpone_plan(late, now))
 
     async def give_keys(self, tenant: str, lane: str, changes: int) -> None:
         """Give the open deliveries of a lane that has come to be in order the keys that they lack."""
