@@ -152,3 +152,18 @@ async def test_a_subscription_is_confirmed_and_says_so_only_then(api: Client) ->
     assert caught.value.status == 502
     assert isinstance(await receiver.receive(stored, call), Reply)
     assert asked == [CERTIFICATE_URL, CONFIRMATION["SubscribeURL"], CONFIRMATION["SubscribeURL"]]
+
+
+async def test_samples_that_share_an_id_are_as_many_as_they_are(api: Client) -> None:
+    credentials = {"username": "us", "password": "pw"}
+    made = (
+        await api.post("/v1/sources", {"kind": "sparkpost", "name": "mail", "credentials": credentials})
+    ).json
+    about = {"event_id": "92356927693813856", "rcpt_to": "ada@example.com", "timestamp": "1454442600"}
+    body = [
+        {"msys": {"message_event": about | {"type": "delivery"}}},
+        {"msys": {"track_event": about | {"type": "open"}}},
+    ]
+    basic = {"authorization": "Basic dXM6cHc="}
+    for expected in ({"accepted": 2, "duplicates": 0}, {"accepted": 0, "duplicates": 2}):
+        assert (await api.post(f"/in/{made['id']}", body, headers=basic)).json == expected

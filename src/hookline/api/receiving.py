@@ -158,6 +158,8 @@ def _draft(source: Source, event: ParsedEvent, message: Message | None) -> Event
     """The event of a report; the first of its repeats wins, with what we knew of the mail then."""
     fits = event.id.isprintable() and 0 < len(event.id) <= LONGEST_ID
     name = event.id if fits else digest_raw(event.raw)
+    if fits and BY_NAME[source.kind].id_per_type:
+        name = f"{name}/{event.type}"
     facts = {**event.facts, "provider": source.kind, "provider_event": msgspec.Raw(event.raw)}
     if message is not None:
         kind = event.ours if event.ours and _told(event, message) else event.type

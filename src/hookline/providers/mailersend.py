@@ -118,6 +118,7 @@ PROVIDER = Provider(
     name=NAME,
     credentials={"signing_secret": "the webhook's signing secret, which MailerSend shows once it is saved"},
     late=True,
+    id_per_type=True,
     verify=verify,
     parse=parse,
 )

@@ -127,6 +127,7 @@ PROVIDER = Provider(
     name=NAME,
     credentials={"signing_secret": "the webhook's signing secret, which Mailtrap shows among its settings"},
     late=True,
+    id_per_type=True,
     verify=verify,
     parse=parse,
 )

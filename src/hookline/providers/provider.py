@@ -51,6 +51,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     ``challenge`` is the ``WWW-Authenticate`` of a 401 (RFC 9110, 11.6.1), "" where calls are signed.
     ``secret`` names the credential that is part of the address itself (``?key=…``), made here where none is given.
 
+    ``id_per_type``: events of two types are two, though they come with one id, as in the provider's own samples.
+
     ``check`` raises ValueError, in words for the user, for credentials that could never verify a call.
     ``verify`` raises NotSigned unless the provider made the call; it compares secrets in constant time.
     ``wanted`` is the URL of what ``verify`` needs besides, such as a certificate; NotSigned for a bad one.
@@ -68,6 +70,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     late: bool = False
     challenge: str = ""
     secret: str = ""
+    id_per_type: bool = False
     check: Check = no_objection
     wanted: Wanted = nothing
     answer: Answer = nothing

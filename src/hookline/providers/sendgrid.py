@@ -196,6 +196,7 @@ PROVIDER = Provider(
     late=True,
     challenge=proofs.BASIC,
     check=check,
+    id_per_type=True,
     verify=verify,
     parse=parse,
 )

@@ -165,6 +165,7 @@ PROVIDER = Provider(
     optional=frozenset(proofs.PLAIN),
     challenge=proofs.BASIC,
     check=proofs.check_plain,
+    id_per_type=True,
     verify=verify,
     parse=parse,
 )
