@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -33,6 +34,7 @@ Connection: TypeAlias = (
 CLOSE_SECONDS = 2.0
 # So long a heartbeat may take. A database that does not even answer that stands still, whatever else is asked of it.
 VITAL_SECONDS = 4.0
+LATE_SECONDS = 1.0
 READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # What writes finds few rows, by their names or at the end of an index, however large a table is. PostgreSQL goes by
 # what it counted last, which is too little of a table that grows quickly: it would join a few hundred names with
@@ -214,7 +216,7 @@ class PostgresDatabase:
 
     async def _live(self, plan: Callable[[], Plan[T]]) -> T:
         """Run what is vital, and thereby see whether the database stands still."""
-        still = False
+        still, began = False, time.monotonic()
         try:
             _, pool = self._pools or await self._open()
             async with (
@@ -223,9 +225,10 @@ class PostgresDatabase:
             ):
                 return await _drive(connection, plan())
         except TimeoutError as error:
-            still = True
-            for waiting in self._under_way:
-                waiting.terminate()
+            if time.monotonic() - began < VITAL_SECONDS + LATE_SECONDS:  # who was late himself judges nobody
+                still = True
+                for waiting in self._under_way:
+                    waiting.terminate()
             raise _away(error) from error
         except AWAY as error:
             raise _away(error) from error
