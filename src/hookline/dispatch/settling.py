@@ -24,6 +24,7 @@ from hookline.storage.units import Accepted, ContactMoved, HookMoved, Settlement
 
 log = structlog.get_logger("hookline.dispatch")
 GROUP = 500
+BREATH = 16  # are decided upon before others have their turn
 MAX_DETAIL = 2000
 RETRY_STORAGE = SECOND
 
@@ -90,7 +91,9 @@ class Settler:
         settlements: list[Settlement] = []
         settled: list[Delivery | None] = []
         try:
-            for one in done:
+            for place, one in enumerate(done, 1):
+                if place % BREATH == 0:
+                    await asyncio.sleep(0)
                 decided = await self._decide(one.delivery, one.outcome, one.started, one.finished)
                 settlements.append(decided)
             answers = await self._flush(settlements)
