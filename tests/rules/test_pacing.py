@@ -57,7 +57,7 @@ def test_what_begins_late_is_counted_once() -> None:
     rate = Rate(4, 3200)
     spent = spend((), rate, 10_000, 3)
     assert left(postpone(spent, rate, 10_000, 11_000, 3), rate, 11_000) == 1
-    assert next_free(postpone(spent, rate, 10_000, 11_000, 3), Rate(3, 3200), 11_000) == 14_300
+    assert next_free(postpone(spent, rate, 10_000, 11_000, 3), Rate(3, 3200), 11_000) == 14_400
 
 
 @given(rates, steps)

@@ -34,7 +34,7 @@ class Rate(Struct, frozen=True):
     @property
     def leeway(self) -> int:
         """How much later than it was taken an attempt may begin, in microseconds."""
-        return min(self.per // PARTS, MOST_LEEWAY)
+        return min(2 * self.per // PARTS, MOST_LEEWAY)
 
 
 class Pace(Struct, frozen=True):
