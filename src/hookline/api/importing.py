@@ -25,7 +25,7 @@ from hookline.storage.plans import Plan
 from hookline.storage.units import ContactMoved
 
 # Others who write wait for a commit of so many rows: about twenty milliseconds with SQLite.
-CHUNK = 200
+CHUNK = 150
 # Lines that are looked at before how far it is read is stored, although few of them are rows.
 MOST_LOOKED_AT = 5000
 BREATH = 50
