@@ -46,6 +46,10 @@ class Wire:
             await self._writer.drain()
             await asyncio.sleep(0)
 
+    async def end(self) -> None:
+        """Say that nothing more will come, and go on listening."""
+        self._writer.write_eof()
+
     async def head(self) -> tuple[int, dict[bytes, bytes]]:
         """Of an answer that has no body: its status, and its headers but for the date."""
         head = await self._reader.readuntil(b"\r\n\r\n")
@@ -134,6 +138,8 @@ BROKEN = (
     ("X-A: 1\r\n folded",),
     ("X-A: a\0b",),
     ("X-A: a\nX-B: b\r",),
+    ("Host: h",),
+    ("hOST: other",),
 )
 
 
@@ -221,6 +227,38 @@ async def test_another_version_and_the_end_of_a_connection(api: Client) -> None:
         assert await connection.ended()
 
 
+async def test_a_request_names_its_host(api: Client) -> None:
+    """RFC 9112, 3.2; HTTP/1.0 did not ask for it."""
+    async with wire(api) as connection:
+        await connection.send(connection.event("1").replace(b"Host: h\r\n", b""))
+        assert (await connection.answer())[0] == 400
+        assert await connection.ended()
+    async with wire(api) as connection:
+        await connection.send(
+            connection.event("1", start="POST /v1/events HTTP/1.0").replace(b"Host: h\r\n", b"")
+        )
+        assert (await connection.answer())[0] == 202
+
+
+async def test_who_has_said_all_still_gets_every_answer(api: Client) -> None:
+    for last in (b"", b"POST /v1/ev", b"POST /v1/events HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n{}"):
+        async with wire(api) as connection:
+            events = b"".join(connection.event(f"{number} {last!r}") for number in range(3))
+            await connection.send(events + asking("GET", visits(api)["pixel"]) + last)
+            await connection.end()
+            assert [(await connection.answer())[0] for _ in range(4)] == [202, 202, 202, 200]
+            assert await connection.ended()
+    assert (await api.stored())[0] == 9
+
+
+async def test_half_a_request_and_an_end_is_an_end(api: Client) -> None:
+    async with wire(api) as connection:
+        await connection.send(connection.event("1")[:-1])
+        await connection.end()
+        assert await connection.ended()
+    assert (await api.stored())[0] == 0
+
+
 async def test_errors_are_answered_and_the_connection_goes_on(api: Client) -> None:
     async with wire(api) as connection:
         whole = connection.event("1")
@@ -252,7 +290,7 @@ async def test_a_stop_answers_what_is_under_way_and_closes_what_is_idle(tmp_path
         async with serving(nothing, listener, Quick(reply)):
             idle, idle_writer = await asyncio.open_connection(host, port)
             busy, writer = await asyncio.open_connection(host, port)
-            writer.write(b"POST /v1/events HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+            writer.write(b"POST /v1/events HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
             await begun.wait()
 
             async def when_the_idle_one_is_closed() -> None:

@@ -81,6 +81,9 @@ class Behind(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):  # RFC 9112, 3.2
+            raise ValueError("a request names its host once")  # which the parser makes a 400 of
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -93,7 +93,7 @@ class Door(asyncio.Protocol):
         self._loop = _loop or asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._rest = b""
-        self._busy = self._full = self._stopping = False
+        self._busy = self._full = self._stopping = self._ended = False
         self._known: tuple[bytes, Fields, int | None] = (b"", (), None)
         self._quiet: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = None
@@ -113,6 +113,11 @@ class Door(asyncio.Protocol):
             self._go_on()
         elif len(self._rest) > LARGE:
             self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Nothing more will come: stay open for as long as there are whole requests to be answered."""
+        self._ended = True
+        return self._busy or (bool(self._rest) and self._slow is None)
 
     def pause_writing(self) -> None:
         self._full = True
@@ -199,7 +204,8 @@ class Door(asyncio.Protocol):
             return None
         fields = [(name.lower(), value.rstrip(b"\t ")) for name, value in _FIELDS.findall(head)]
         lengths = [value for name, value in fields if name == b"content-length"]
-        if len(lengths) > 1 or not all(value.isdigit() and len(value) < 8 for value in lengths):
+        hosts = sum(name == b"host" for name, _ in fields)
+        if hosts != 1 or len(lengths) > 1 or not all(value.isdigit() and len(value) < 8 for value in lengths):
             return None
         for name, value in fields:
             if name in _UNUSUAL:
@@ -235,14 +241,15 @@ class Door(asyncio.Protocol):
     def _write(self, status: int, fields: Fields, content: bytes) -> None:
         if self._transport.is_closing():
             return
+        last = self._stopping or (self._ended and not self._rest)
         parts = [_STATUS[status]]
         for name, value in (*self._state.default_headers, *fields):
             parts += name, b": ", value, b"\r\n"
-        if self._stopping:
+        if last:
             parts.append(b"connection: close\r\n")
         parts += b"\r\n", content
         self._transport.write(b"".join(parts))
-        if self._stopping:
+        if last:
             self._transport.close()
             return
         self._transport.resume_reading()
@@ -253,7 +260,9 @@ class Door(asyncio.Protocol):
     # What takes too long.
 
     def _await_more(self) -> None:
-        if self._slow is None:
+        if self._ended:
+            self._transport.close()
+        elif self._slow is None:
             self._slow = self._loop.call_later(self._waits.request, self._too_slow)
 
     def _too_slow(self) -> None:
