@@ -420,18 +420,21 @@ async def test_who_is_deleted_or_erased_meanwhile_is_counted_as_cancelled(
     assert (await mail_api.post("/v1/contacts/bob@example.com/erase")).status == 202
     stats = (await mail_api.get(f"{path}/stats")).json
     assert (stats["recipients"], stats["cancelled"], stats["waiting"], mailserver.mails) == (2, 2, 0, [])
+    assert (stats["attempted"], stats["pending"]) == (0, 0)
 
 
 async def test_a_cancelled_campaign_stays_so_and_is_counted(mail_api: Client, mailserver: MailServer) -> None:
     await readers(mail_api, "ada")
     mailserver.refuse["ada@example.com"] = ["451 4.7.1 Later"]
     path = await send(mail_api)
+    stats = (await mail_api.get(f"{path}/stats")).json
+    assert (stats["attempted"], stats["pending"], stats["cancelled"]) == (1, 1, 0)
     for _ in range(2):
         cancelled = await mail_api.post(f"{path}/cancel")
         assert (cancelled.status, cancelled.json["state"]) == (200, "cancelled")
     await mail_api.app.services.campaigns.run_once()
     stats = (await mail_api.get(f"{path}/stats")).json
-    assert (stats["cancelled"], stats["waiting"]) == (1, 0)
+    assert (stats["cancelled"], stats["waiting"], stats["attempted"], stats["pending"]) == (1, 0, 0, 0)
     assert (await mail_api.post(f"{path}/resume")).status == 409
     stranger = await mail_api.with_key(tenant="other")
     for step in ("pause", "resume", "cancel"):

@@ -104,6 +104,8 @@ def test_failed_is_what_no_server_has_answered() -> None:
     for told, expected in (
         ([failed], ["failed"]),
         ([put_off, failed], ["failed"]),
+        ([put_off, Fact("delivery.cancelled", 0)], []),
+        ([Fact("delivery.cancelled", 0), sent], ["attempted", "sent"]),
         ([failed, sent], ["attempted", "sent"]),  # a person tried it again
         ([failed, Fact("email.blocked", 0)], ["blocked"]),
         ([failed, Fact("email.bounced", 0, hard=True)], ["attempted", "bounced", "bounced_hard"]),

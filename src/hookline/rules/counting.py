@@ -7,7 +7,8 @@ its ``sent`` counts as one that comes after it.
 
 The figures are those of the contract, section 2: a mail that was refused in the session was tried
 (``attempted``) and bounced, and was never ``sent``; one that was not tried is ``blocked`` and no more. One that came
-to its end without a word of any server's is ``failed``: each is one of attempted, blocked and failed at most.
+to its end without a word of any server's is ``failed``: each is one of attempted, blocked and failed at most. One
+that was put off and then ``cancelled`` is none of them: the campaign counts it.
 
 A hit that our own pixel or link tells of may be told again by a provider who tracks, too: how often something was
 done is counted by our own tellings, and by others' only where there is none of ours.
@@ -157,8 +158,10 @@ def _figures(history: History) -> dict[str, int]:
     if "deferred" in first and not settled:
         sent, deferred = history.last.get("sent", 0), history.last["deferred"]
         found |= {"pending": first["deferred"]} if sent // SECOND <= deferred // SECOND else {}
-    if "failed" in first and not any(name in first for name in ("sent", "delivered", "bounced", "blocked")):
-        found["failed"] = first["failed"]
+    given_up = "failed" in first or "cancelled" in first
+    if given_up and not any(name in first for name in ("sent", "delivered", "bounced", "blocked")):
+        if "failed" in first:
+            found["failed"] = first["failed"]
         for name in ("attempted", "pending"):  # it was put off, and not tried again
             found.pop(name, None)
     found.update((name, time) for name, time in first.items() if "/" in name)

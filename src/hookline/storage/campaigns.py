@@ -148,7 +148,8 @@ class Campaigns:
             rows = yield Sql(
                 _CANCEL.format(skip_locked=self._db.skip_locked), (now, campaign.tenant, campaign.id, limit)
             )
-            yield from count_cancelled([(campaign.tenant, campaign.id)] * len(rows))
+            mails = [(campaign.tenant, campaign.id, cast("str", name)) for (name,) in rows]
+            yield from count_cancelled(mails, now)
             return len(rows)
 
         return await self._db.run(plan)

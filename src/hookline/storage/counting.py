@@ -6,7 +6,7 @@ All of it is under the clock's row, so no two commits count the same message at 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 import msgspec
@@ -208,13 +208,21 @@ def count_ended(ended: Iterable[tuple[str, str, str, int]], value: int = 1) -> P
         yield Many(text, columns, [(*key, count) for key, count in sorted(sums.items())])
 
 
-def count_cancelled(mails: Iterable[tuple[str, str]]) -> Plan[None]:
-    """Count mails that will not be sent, each by its tenant and campaign."""
-    sums = Counter(mails)
-    if sums:
-        text, columns = ADD_CANCELLED
-        rows = [(tenant, "campaign", "", name, "total", 0, count) for (tenant, name), count in sums.items()]
-        yield Many(text, columns, rows)
+def count_cancelled(mails: Collection[tuple[str, str, str]], now: int) -> Plan[None]:
+    """Count mails that will not be sent, each by its tenant, campaign and delivery. One that was put off is no more
+    pending."""
+    if not mails:
+        return
+    sums = Counter((tenant, campaign) for tenant, campaign, _ in mails)
+    text, columns = ADD_CANCELLED
+    rows = [(tenant, "campaign", "", name, "total", 0, count) for (tenant, name), count in sums.items()]
+    yield Many(text, columns, rows)
+    tally = Tally()
+    yield from _load(tally, {(tenant, message) for tenant, _, message in mails})
+    for name, history in list(tally.histories.items()):
+        if "deferred" in history.first:
+            tally.change(name, *tell(history, [Fact("delivery.cancelled", now)]))
+    yield from tally.write()
 
 
 def count_mail(items: Sequence[Prepared]) -> Plan[None]:

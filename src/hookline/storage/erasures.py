@@ -48,11 +48,11 @@ class Erasures:
             rows = yield Sql(
                 "UPDATE deliveries SET state = 'cancelled', error = 'cancelled', next_at = NULL, updated_at = ?"
                 " WHERE next_at IS NOT NULL AND tenant = ? AND (contact = ? OR address = ? OR address = ?)"
-                " RETURNING campaign, hook",
+                " RETURNING campaign, id, hook",
                 (new.created_at, new.tenant, new.contact, new.email, new.phone),
             )
-            campaigns = [cast("str", campaign) for campaign, hook in rows if campaign and not hook]
-            yield from count_cancelled([(new.tenant, campaign) for campaign in campaigns])
+            mails = [(new.tenant, campaign, name) for campaign, name, hook in rows if campaign and not hook]
+            yield from count_cancelled(cast("list[tuple[str, str, str]]", mails), new.created_at)
             return stored
 
         return await self._db.run(plan)
