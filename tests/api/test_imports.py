@@ -276,6 +276,15 @@ async def test_an_address_that_comes_twice_is_one_contact(either_api: Client) ->
     assert len(await told(either_api, "contact.created")) == 1
 
 
+async def test_the_same_file_changes_nothing_also_where_an_address_has_several_lines(api: Client) -> None:
+    file = "email,city\nada@example.com,Paris\nada@example.com,Rome\n"
+    assert counts(await take(api, file)) == (2, 1, 1, 0, 0, 0)
+    before = await contact(api, "ada@example.com")
+    assert counts(await take(api, file)) == (2, 0, 0, 2, 0, 0)
+    assert await contact(api, "ada@example.com") == before
+    assert await told(api, "contact.updated") == []
+
+
 async def newest(api: Client, enough: Callable[[Any], bool]) -> Any:
     """The newest import, as soon as it is so far."""
     while True:

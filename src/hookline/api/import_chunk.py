@@ -24,6 +24,17 @@ class Working(Struct):
     ask: dict[str, None] = msgspec.field(default_factory=dict)
     leave: dict[str, None] = msgspec.field(default_factory=dict)
     lift: bool = False
+    moves: int = 0
+    """Lines that changed something, though perhaps only until a later one."""
+
+    @property
+    def changed(self) -> bool:
+        return self.contact != self.known.contact
+
+    @property
+    def moved(self) -> bool:
+        """Whether there is anything to store after all lines."""
+        return self.changed or bool(self.join or self.ask or self.leave or self.lift)
 
 
 def fault_of(line: int, error: Wrong) -> LineFault:
@@ -37,7 +48,7 @@ class Chunk:
     def __init__(self, job: Import, known: Mapping[str, Known], asking: Collection[str], now: int) -> None:
         self._job, self._known, self._asking, self._now = job, known, asking, now
         self._works: dict[str, Working] = {}
-        self.counts = {"created": 0, "updated": 0, "unchanged": 0, "kept_out": 0}
+        self._created = self._unchanged = self._kept_out = 0
         self.faults: list[LineFault] = []
 
     def work_in(self, line: int, row: Row) -> None:
@@ -71,8 +82,24 @@ class Chunk:
                 work.join.pop(name, None)
                 work.ask.pop(name, None)
                 moved = True
-        self.counts["created" if made else "updated" if moved else "unchanged"] += 1
-        self.counts["kept_out"] += kept_out
+        if made:
+            self._created += 1
+        elif moved:
+            work.moves += 1
+        else:
+            self._unchanged += 1
+        self._kept_out += kept_out
+
+    def counts(self) -> dict[str, int]:
+        """The lines, by what came of them. What a later line takes back has changed nothing."""
+        updated = sum(work.moves for work in self._works.values() if work.moved)
+        taken_back = sum(work.moves for work in self._works.values()) - updated
+        return {
+            "created": self._created,
+            "updated": updated,
+            "unchanged": self._unchanged + taken_back,
+            "kept_out": self._kept_out,
+        }
 
     def _new(self) -> Contact:
         return Contact(
@@ -103,16 +130,14 @@ class Chunk:
     def upserts(self) -> list[Upsert]:
         rows: list[Upsert] = []
         for work in self._works.values():
-            before = work.known.contact
-            changed = work.contact != before
-            if changed or work.join or work.ask or work.leave or work.lift:
-                contact = (
-                    msgspec.structs.replace(work.contact, updated_at=self._now) if changed else work.contact
-                )
+            if work.moved:
+                changed, contact = work.changed, work.contact
                 rows.append(
                     Upsert(
-                        contact=contact,
-                        new=before is None,
+                        contact=msgspec.structs.replace(contact, updated_at=self._now)
+                        if changed
+                        else contact,
+                        new=work.known.contact is None,
                         changed=changed,
                         join=tuple(work.join),
                         ask=tuple(work.ask),

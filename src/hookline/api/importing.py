@@ -261,7 +261,7 @@ class Importer:
             faults = lines.faults + chunk.faults
             before = self.job
             room = max(0, MAX_FAULTS - before.bad)
-            counted = {name: getattr(before, name) + count for name, count in chunk.counts.items()}
+            counted = {name: getattr(before, name) + count for name, count in chunk.counts().items()}
             after = msgspec.structs.replace(
                 before,
                 **counted,

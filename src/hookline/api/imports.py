@@ -206,7 +206,8 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
     ) -> Response[ImportReport]:
         """CSV or lines of JSON, of any length, in the body; read as they arrive, and committed as they are read.
 
-        What is known by its email is changed as by `POST /v1/contacts`. The same file again changes nothing.
+        What is known by its email is changed as by `POST /v1/contacts`. The same file again changes nothing,
+        but for lines far apart that contradict each other.
         To go on after a break, send the file again with `resume`, the import's id: what was read is passed over.
         """
         content_type = request.headers.get("content-type", "")
