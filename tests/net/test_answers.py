@@ -77,9 +77,10 @@ def samples(draw: st.DrawFn) -> Sample:
         sent = draw(chunked(body))
     else:
         ends = False
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1")
+    line = draw(st.sampled_from(["\r\n", "\n"]))
+    head = line.join([f"HTTP/1.1 {status} Reason", *(f"{name}: {value}" for name, value in headers), "", ""])
     interim = b"".join(draw(st.lists(st.sampled_from(INTERIM), max_size=3)))
-    raw = interim + b"HTTP/1.1 %d Reason\r\n%s\r\n" % (status, lines) + sent
+    raw = interim + head.encode("latin-1") + sent
     return Sample(raw, Read(status, tuple(headers), body[:KEEP_BODY], len(body) > KEEP_BODY, ends), ends)
 
 
@@ -149,7 +150,10 @@ def test_a_body_that_is_read_to_its_end_keeps_the_connection() -> None:
         b"HTTP/1.1 099 Low\r\n\r\n",
         b"HTTP/1.1 1000 High\r\n\r\n",
         b"HTTP/1.1 -20 Low\r\n\r\n",
-        b"HTTP/1.1 200 OK\nX: y\n\n",
+        b"HTTP/1.1 200 OK\nX : y\n\n",
+        b"HTTP/1.1 200 OK\rX: y\r\r",
+        b"HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n",
+        b"HTTP/1.1 200 OK\nX: y\n folded\n\n",
         b"HTTP/1.1 200 OK\r\nX : y\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: y\r\n folded\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",

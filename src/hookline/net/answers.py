@@ -1,7 +1,8 @@
 """Reading an answer from its bytes: whether it is HTTP/1, where it ends, and what of it is kept.
 
-The grammar is httptools' business (llhttp, in its strict mode: RFC 9112); here are the bounds. Nothing here
-knows of a network or of time, so what is true of one cut of the bytes into packets is true of all.
+The grammar is httptools' business (llhttp, in its strict mode but for lines of the head that end with a bare LF:
+RFC 9112, 2.2); here are the bounds. Nothing here knows of a network or of time, so what is true of one cut of the
+bytes into packets is true of all.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
         self.begin()
 
     def begin(self) -> None:
