@@ -45,6 +45,7 @@ async def test_one_mail_goes_out_and_is_followed(
         name = reply.json["id"]
         await api.settled()
         (mail,) = mailserver.to("ada@example.com")
+        assert mail["to"] == "Ada <ada@example.com>"
         assert mail["subject"] == "Order 17" and mail["list-unsubscribe"] is None
         assert mail["message-id"] == f"<{name}@example.com>"
         told = (await api.get(f"/v1/deliveries/{name}")).json

@@ -22,6 +22,17 @@ def test_rules_are_written_into_the_elements_that_they_are_about() -> None:
     assert made.startswith(SHEET), "for what cannot be inlined"
 
 
+@pytest.mark.parametrize(
+    "broken",
+    ["b { color: red", "b { color: 'red }", "b { color: red } /* and", "@media print { b { margin: 0 }"],
+)
+def test_a_style_sheet_that_is_never_closed_is_left_alone(broken: str) -> None:
+    source = f"<style>{broken}</style>NEXT<b>x</b><p>y</p>"
+    assert inline(source) == source
+    made = inline(source.replace("NEXT", "<style>p { margin: 0 } i::after { content: '}' /* { */ }</style>"))
+    assert made.endswith('<b>x</b><p style="margin: 0;">y</p>')
+
+
 def test_an_elements_own_style_stays_and_comes_last() -> None:
     made = inline(
         SHEET + "<p style='color:green'>x</p><p style=color:blue>y</p><td class=a style=\"color:blue\">"

@@ -392,6 +392,12 @@ async def test_so_is_a_silent_one() -> None:
         assert broke_off(result, stage, ambiguous)
 
 
+async def test_a_server_that_does_not_greet_may_want_tls_from_the_start() -> None:
+    result = await send_once({"hello": SILENCE}, timeout=PATIENCE)
+    assert (result.stage, result.temporary) == ("connect", True)
+    assert "no greeting" in result.detail and "try smtps://" in result.detail
+
+
 async def test_a_reply_that_is_neither_yes_nor_no_leaves_it_open() -> None:
     result = await send_once({".": b"354 go on\r\n"})
     assert (result.ok, result.temporary, result.ambiguous) == (False, True, True)

@@ -139,6 +139,7 @@ async def perform_message(delivery: Delivery, tools: Tools) -> Outcome:
             "now": to_datetime(tools.clock.now()),
         },
         address=delivery.address,
+        name=parse_address(spec.to)[0],
         stream=spec.stream,
         labels=labels_of(spec),
     )

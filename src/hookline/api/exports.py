@@ -18,7 +18,7 @@ from hookline.services import Services
 from hookline.storage import Storage
 
 CHUNK = 200
-MEDIA = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
+MEDIA = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 
 
 async def _chunks(storage: Storage, tenant: str, in_list: str | None) -> AsyncIterator[list[Listed]]:

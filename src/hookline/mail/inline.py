@@ -25,6 +25,8 @@ MAX_OPEN = 4000
 MAX_REPEATED = 300_000
 """Elements that a parser may make anew because those of ``_REPEATED`` are never closed."""
 
+# Comments, texts and braces of CSS; the group is empty where a comment or text is never closed.
+_CLOSABLE = re.compile(r"""/\*.*?(\*/|\Z)|"(?:[^"\\\n]|\\.)*("?)|'(?:[^'\\\n]|\\.)*('?)|([{}])""", re.S)
 _RULE = re.compile(r"\{[^{}]*\}")
 _VOID = frozenset((
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
@@ -86,6 +88,9 @@ def _skeleton(source: str, hidden: str, pieces: list[Piece], syntax: list[str]) 
             made.append(f"</{piece.name}>")
         elif piece.kind == "other" and within == "style" and STATEMENT not in hidden[piece.start : piece.end]:
             sheet = _with_tokens(source, hidden, piece, syntax)
+            within = ""
+            if not _closed(sheet):  # its end would be taken from what follows: it stays as it is
+                continue
             without = _RULE.sub("{", sheet)
             selectors += without.count("{") + without.count(",")
             longest = max([longest, *(len(rule) for rule in _RULE.findall(sheet))])
@@ -96,6 +101,17 @@ def _skeleton(source: str, hidden: str, pieces: list[Piece], syntax: list[str]) 
     if longest * len(tags) > MAX_WRITTEN:
         raise StyleError(f"a rule of {longest} characters is too long for {len(tags)} elements")
     return "".join(made), tags
+
+
+def _closed(sheet: str) -> bool:
+    """Whether all that a style sheet opens is closed."""
+    depth = 0
+    for found in _CLOSABLE.finditer(sheet):
+        mark = found[found.lastindex or 0]
+        if not mark:
+            return False
+        depth = depth + 1 if mark == "{" else max(0, depth - 1) if mark == "}" else depth
+    return depth == 0
 
 
 def _check_nesting(pieces: list[Piece]) -> None:

@@ -89,11 +89,12 @@ def filled(texts: Texts, template: Template) -> Texts:
 class Letter(Struct, frozen=True, kw_only=True):
     """What is to be sent, and to whom. ``list`` is "" for a mail that belongs to no list; ``labels`` are the tags and
     the metadata that come back in its events, ``recipient`` is what is known of whom it goes to, where that was read
-    already."""
+    already. ``name`` is the recipient's, for the header."""
 
     prepared: compose.Prepared | Series
     variables: Mapping[str, Any]
     address: str
+    name: str = ""
     stream: Literal["bulk", "transactional"] = "bulk"
     list: str = ""
     labels: Mapping[str, Any] = {}
@@ -205,7 +206,7 @@ class Mailer:
             headers.append(("Feedback-ID", f"{delivery.campaign}:{delivery.tenant}:hookline"))
         raw = compose.build(
             rendered,
-            to=letter.address,
+            to=(letter.name, letter.address),
             message_id=delivery.id,
             date=_date(int(self._wall())),
             list_unsubscribe_url=leave,

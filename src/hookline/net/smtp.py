@@ -39,6 +39,7 @@ _STARTTLS: dict[str, Tls] = {"auto": "auto", "always": "starttls", "never": "non
 _LOGIN_NEEDED = frozenset({530, 534, 535, 538})
 _ENHANCED = re.compile(r"(?:^|#)([245]\.\d{1,3}\.\d{1,3})(?![\d.])")  # the # as qmail and others write it
 _PREFIX = re.compile(r"^#?[245]\.\d{1,3}\.\d{1,3}(?![\d.])\s*")
+_NO_GREETING = "ready message"  # in the library's words for a server that is connected and silent
 _UNSAFE = re.compile(r"[\x00-\x20<>\x7f\ud800-\udfff]")
 
 
@@ -241,6 +242,8 @@ class SmtpClient:
             session = Session(cast("asyncio.Transport", connection.transport), connection.esmtp_extensions)
             ready = True
         except (aiosmtplib.SMTPException, OSError, ValueError) as trouble:
+            if isinstance(trouble, aiosmtplib.SMTPConnectTimeoutError) and _NO_GREETING in str(trouble):
+                trouble = TimeoutError(_not_greeted(settings))
             return _no_connection(trouble, "tls" if isinstance(trouble.__cause__, ssl.SSLError) else stage)
         finally:
             if not ready:
@@ -345,6 +348,12 @@ def _result(ending: Ending) -> SmtpResult:
         ambiguous=ending.handed_over,
         detail=_plain(ending.trouble),
     )
+
+
+def _not_greeted(settings: SmtpSettings) -> str:
+    """A server that speaks TLS from the first byte waits for us to begin, as we wait for it."""
+    hint = "" if settings.tls == "implicit" else "; if it is encrypted from the start, try smtps://"
+    return f"no greeting from {settings.host} within {settings.timeout:g} s{hint}"
 
 
 def _no_connection(trouble: Exception, stage: Stage) -> SmtpResult:
