@@ -12,6 +12,7 @@ import msgspec
 from hookline.mail.campaigns import CHUNK
 from hookline.model import DAY, HOUR, SECOND, Campaign, CampaignInput, Contact
 from hookline.rules.ids import new_id
+from hookline.rules.lifecycle import SMTP_SCHEDULE
 from hookline.rules.pacing import Rate
 from hookline.storage.throttling import Throttle
 from support.engine import START, Engine, running
@@ -134,6 +135,24 @@ async def test_cancelling_ends_what_waits_and_counts_it_and_what_went_out_stays(
     finished = (await post.events("campaign.finished"))[0]
     assert json.loads(finished.data)["cancelled"] is True
     assert (await post.storage.campaigns.get("default", "cmp_x")).finished_at is not None
+
+
+async def test_a_mail_that_was_put_off_and_then_met_no_server_failed_and_is_pending_no_more(
+    post: Engine, mailserver: MailServer
+) -> None:
+    mailserver.refuse["bob@example.com"] = ["451 4.7.1 Later"]
+    campaign = await draft(post, "bob")
+    await post.campaigns.start(campaign)
+    await post.work()
+    figures = await post.stats(campaign)
+    assert (figures["attempted"], figures["pending"], figures["failed"]) == (1, 1, 0)
+    mailserver.die()
+    for _ in SMTP_SCHEDULE:
+        post.clock.advance(2 * DAY)
+        await post.work()
+    (ended,) = await post.deliveries()
+    figures = await post.stats(campaign)
+    assert (ended.state, figures["attempted"], figures["pending"], figures["failed"]) == ("failed", 0, 0, 1)
 
 
 async def test_cancelling_in_the_middle_of_the_list_makes_no_more_deliveries(

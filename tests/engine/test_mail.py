@@ -25,7 +25,7 @@ def promo(campaign: str) -> dict[str, object]:
         "limit": {"count": 1, "per": "contact", "within": "forever"},
         "do": {
             "kind": "email",
-            "to": "{{ event.subject }}",
+            "to": "{{ contact.attributes.first_name }} <{{ event.subject }}>",
             "from": "shop@example.com",
             "subject": "Thank you, {{ contact.attributes.first_name }}",
             "html": "<p>Your code: EARLY10</p>",
@@ -166,6 +166,7 @@ async def test_the_promo_goes_to_who_opens_within_24_hours(
     await post.told("email.opened", sent["ada"])
     await post.work()
     promos = [mail for mail in mailserver.to("ada@example.com") if mail["subject"] == "Thank you, Ada"]
+    assert [mail["to"] for mail in promos] == ["Ada <ada@example.com>"] * promised
     assert len(promos) == promised
 
 

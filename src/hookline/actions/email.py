@@ -26,10 +26,15 @@ class EmailPlan(Plan, frozen=True, kw_only=True):
     """``None`` where its texts are a template's, which may change."""
 
     def address(self, values: Mapping[str, Any]) -> str | None:
+        mailbox = self.mailbox(values)
+        return mailbox and mailbox[1]
+
+    def mailbox(self, values: Mapping[str, Any]) -> compose.Mailbox | None:
         try:
-            return normalise(parse_address(self.to.render(values))[1])
+            name, address = parse_address(self.to.render(values))
         except (templates.TemplateError, ValueError):
             return None
+        return name, normalise(address)
 
 
 def compile(action: EmailAction) -> EmailPlan:
@@ -75,7 +80,9 @@ async def perform(work: Work) -> Outcome:
     plan = work.hook.plan
     if not isinstance(plan, EmailPlan):
         raise TypeError(type(plan))
-    address = work.delivery.address or plan.address(work.variables)
+    name, address = plan.mailbox(work.variables) or ("", None)
+    if work.delivery.address not in (None, address):  # it goes to whom it was meant for at first
+        name, address = "", work.delivery.address
     if address is None:
         return Outcome(
             result="permanent", error="template", detail="`to` gave no email address for this event"
@@ -90,6 +97,7 @@ async def perform(work: Work) -> Outcome:
         prepared=prepared,
         variables=work.variables,
         address=address,
+        name=name,
         stream=plan.action.stream,
     )
     return await work.tools.mailer.send(work.delivery, letter)
