@@ -439,3 +439,26 @@ async def test_a_cancelled_campaign_stays_so_and_is_counted(mail_api: Client, ma
     stranger = await mail_api.with_key(tenant="other")
     for step in ("pause", "resume", "cancel"):
         assert (await stranger.post(f"{path}/{step}")).status == 404
+
+
+async def test_a_mail_that_was_retried_and_then_cancelled_is_counted_once(
+    mail_api: Client, mailserver: MailServer
+) -> None:
+    """What it was before is told already: a refusal, or that no server answered."""
+    await readers(mail_api, "ada", "bob", "cleo", "dan")
+    mailserver.refuse["bob@example.com"] = ["550 5.1.1 no such user"]
+    mailserver.refuse["dan@example.com"] = ["451 4.7.1 later"]
+    await mail_api.post("/v1/suppressions", {"address": "cleo@example.com"})
+    broken = "{{ 1 // 0 if contact.attributes.first_name == 'Ada' else 'Hello' }}"
+    path = await send(mail_api, subject=broken)
+    assert (await mail_api.post(f"{path}/pause")).status == 200
+    for delivery in (await mail_api.get("/v1/deliveries")).json["data"]:
+        assert (await mail_api.post(f"/v1/deliveries/{delivery['id']}/retry")).status == 202
+    assert (await mail_api.post(f"{path}/cancel")).status == 200
+    await mail_api.app.services.campaigns.run_once()
+    stats = (await mail_api.get(f"{path}/stats")).json
+    parts = {
+        name: stats[name] for name in ("delivered", "bounced", "pending", "blocked", "failed", "cancelled")
+    }
+    assert parts == {"delivered": 0, "bounced": 1, "pending": 0, "blocked": 1, "failed": 1, "cancelled": 1}
+    assert stats["recipients"] == sum(parts.values()) == 4

@@ -159,6 +159,11 @@ def test_a_subject_is_one_line() -> None:
         ({"from_": "{{ y }}"}, "from: line 1, column 4: unknown variable 'y'"),
         ({"reply_to": "a@b.c, d@e.f"}, "reply_to: "),
         ({"html": None}, "html: a mail needs an html or a text"),
+        ({"text": "{% set _footer = '' %}a"}, "text: line 1, column 8: the name '_footer' is taken"),
+        (
+            {"html": "{% for x, _open in contact %}a{% endfor %}"},
+            "html: line 1, column 11: the name '_open' is taken",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_when_it_is_saved(fields: dict[str, Any], complaint: str) -> None:

@@ -34,7 +34,8 @@ PIECES = (
     "{% if x %}yes {{ x }}{% elif contact.n %}{{ contact.n }}{% else %} no {% endif %}",
     "{% for i in contact.list %}{{ i }}, {% endfor %}", "{% set y = x %}", "{% set y %}{{ x }}!{% endset %}",
     "{% with z = 3 %}{{ z }}{% endwith %}", "{% filter upper %}a{{ x }}{% endfilter %}", "{{ unsubscribe_url }}",
-    "{% if x %}{% set x = 'other' %}{% endif %}", '{{ "{% endif %}" }}',
+    "{% if x %}{% set x = 'other' %}{% endif %}", '{{ "{% endif %}" }}', "{% set x = 'S' %}",
+    "{% autoescape false %}{{ x }}{% endautoescape %}",
 )  # fmt: skip
 MARKUP = (
     "<p>", "</p>", "<br>", "<ul><li>", "</li></ul>", "<b>", "</b>", "<pre> a\n b</pre>", "<!-- {{ x }} -->",
@@ -76,23 +77,28 @@ def outcome(
     text_of((*PIECES, *MARKUP), 9),
     st.none() | text_of(TEXT, 6),
     text_of(tuple(piece for piece in PIECES if "\n" not in piece), 4),
-    st.sampled_from(["Shop <shop@a.example>", "{{ x }} <shop@a.example>", "{{ x }}"]),
+    st.sampled_from(
+        ["Shop <shop@a.example>", "Shop <shop@a.example>", "{{ x }} <shop@a.example>", "{{ x }}"]
+    ),
+    st.sampled_from(["", "", "{{ x }}"]),
     st.lists(st.tuples(contacts, values), min_size=1, max_size=3),
-    st.booleans(),
+    st.sampled_from([True, True, True, False]),
 )
-@example("<p>{% for i in range(999999) %}{% endfor %}</p>", None, "s", "a@a.example", [({}, 1)], True)
-@example("<p>a{{ x }}</p>", None, "s" * 990 + "{{ x }}", "a@a.example", [({}, "x" * 9), ({}, "")], True)
+@example("<p>{% for i in range(999999) %}{% endfor %}</p>", None, "s", "a@a.example", "", [({}, 1)], True)
+@example("<p>{{ x }}</p>", "{{ x }}", "{% set x = 'other' %}S", "a@a.example", "", [({}, "v")], True)
+@example("<p>a{{ x }}</p>", None, "s" * 990 + "{{ x }}", "a@a.example", "", [({}, "x" * 9), ({}, "")], True)
 def test_what_is_filled_in_is_what_is_rendered(  # noqa: PLR0917
     html: str,
     text: str | None,
     subject: str,
     from_: str,
+    reply_to: str,
     readers: list[tuple[dict[str, Any], Any]],
     footer: bool,
 ) -> None:
     try:
         mail = compose.prepare(
-            subject=subject, html=html, text=text, from_=from_, reply_to="{{ x }}" if footer else None,
+            subject=subject, html=html, text=text, from_=from_, reply_to=reply_to or None,
             track_opens=True, track_clicks=True, variables={"contact", "x", "y", "z"},
         )  # fmt: skip
     except TemplateError:

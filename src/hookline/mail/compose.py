@@ -20,6 +20,7 @@ from hookline.mail.plaintext import laid_out, text_source, to_text
 from hookline.mail.weave import CLICK, FOOTER, OPEN, TRAP, UNSUBSCRIBE, URL, Woven, weave_html, weave_text
 from hookline.rules import templates
 from hookline.rules.addresses import parse_address
+from hookline.rules.tags import error_at, references, tags, words
 from hookline.rules.templates import Template, TemplateError
 
 MAX_SUBJECT = 998  # characters
@@ -31,6 +32,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}")
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9._+=-]+@[A-Za-z0-9.-]+")
 _URL_IN_HEADER = re.compile(r"https?://[!-;=?-~]+")
 _MIME_HEADERS = ("mime-version", "content-type", "content-transfer-encoding")
+_OURS = frozenset((CLICK, FOOTER, OPEN, TRAP, URL))
 _TAKEN = frozenset(("from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", *_MIME_HEADERS))
 
 Mailbox = tuple[str, str]  # name and address, as parse_address gives them
@@ -245,9 +247,20 @@ def build(
 
 def _compile(field: str, source: str, known: Collection[str], *, html: bool = False) -> Template:
     try:
-        return templates.compile(source, known, html=html)
+        template = templates.compile(source, known, html=html)
+        _refuse_ours(source)
     except TemplateError as error:
         raise FieldError(field, error) from None
+    return template
+
+
+def _refuse_ours(source: str) -> None:
+    """What is woven in has names that a template must not take for its own: it would lose its footer, or its links."""
+    for tag in tags(source):
+        if tag.kind == "statement":
+            for word in references(words(source, tag)):
+                if word.text in _OURS:
+                    raise error_at(source, word.start, f"the name {word.text!r} is taken: choose another")
 
 
 def _compile_woven(field: str, woven: Woven, known: Collection[str], *, html: bool) -> Template:

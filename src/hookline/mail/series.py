@@ -190,6 +190,8 @@ def _sketch(prepared: Prepared) -> Sketch | None:
     """``None`` for a mail whose templates cannot be cut."""
     given = (prepared.subject, prepared.html, prepared.text)
     sources = [template.source if template else None for template in given]
+    if _binds(prepared.subject.source):  # the text's values come after the subject's, in one template
+        return None
     alike = not any(_binds(source) for source in sources if source)
     in_html, in_text = (Values(html=html, alike=alike) for html in (True, False))
     clicks: dict[tuple[str, int], int] = {}

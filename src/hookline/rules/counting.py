@@ -110,6 +110,12 @@ def flags_of(history: History) -> int:
     return sum(bit for name, bit in FLAGS.items() if name in found)
 
 
+def is_over(history: History) -> bool:
+    """Whether the message counts as delivered, bounced, blocked or failed."""
+    flags = flags_of(history)
+    return bool(flags & (BLOCKED | FAILED)) or flags & (ATTEMPTED | PENDING) == ATTEMPTED
+
+
 def _remember(history: History, facts: Iterable[Fact]) -> History:
     first, last, ours, theirs = (
         dict(history.first),

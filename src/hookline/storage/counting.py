@@ -13,7 +13,7 @@ import msgspec
 
 from hookline.model import HOUR, Event
 from hookline.rules.bursts import WINDOW, Hit, of_address, of_message
-from hookline.rules.counting import COUNTERS, Fact, History, Key, flags_of, retell, tell
+from hookline.rules.counting import COUNTERS, Fact, History, Key, flags_of, is_over, retell, tell
 from hookline.rules.effects import HITS, MAILER, Effect
 from hookline.storage.plans import BREATH, Many, Plan, Value
 from hookline.storage.units import Prepared
@@ -210,17 +210,19 @@ def count_ended(ended: Iterable[tuple[str, str, str, int]], value: int = 1) -> P
 
 def count_cancelled(mails: Collection[tuple[str, str, str]], now: int) -> Plan[None]:
     """Count mails that will not be sent, each by its tenant, campaign and delivery. One that was put off is no more
-    pending."""
+    pending; one that a person had tried again after its end is counted as that already."""
     if not mails:
         return
-    sums = Counter((tenant, campaign) for tenant, campaign, _ in mails)
-    text, columns = ADD_CANCELLED
-    rows = [(tenant, "campaign", "", name, "total", 0, count) for (tenant, name), count in sums.items()]
-    yield Many(text, columns, rows)
     tally = Tally()
     yield from _load(tally, {(tenant, message) for tenant, _, message in mails})
+    over = {name for name, history in tally.histories.items() if is_over(history)}
+    sums = Counter((tenant, campaign) for tenant, campaign, name in mails if (tenant, name) not in over)
+    if sums:
+        text, columns = ADD_CANCELLED
+        rows = [(tenant, "campaign", "", name, "total", 0, count) for (tenant, name), count in sums.items()]
+        yield Many(text, columns, rows)
     for name, history in list(tally.histories.items()):
-        if "deferred" in history.first:
+        if name not in over and "deferred" in history.first:
             tally.change(name, *tell(history, [Fact("delivery.cancelled", now)]))
     yield from tally.write()
 
