@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -355,6 +357,12 @@ async def test_a_reader_gets_the_same_by_either_way(api: Client) -> None:
             assert await quick.head() == await slow.head()
 
 
+async def test_a_reader_who_names_no_host_is_refused(api: Client) -> None:
+    async with wire(api) as connection:
+        await connection.send(f"GET {visits(api)['pixel']} HTTP/1.1\r\n\r\n".encode())
+        assert (await connection.rest()).startswith(b"HTTP/1.1 400")
+
+
 async def test_readers_are_answered_at_the_door_and_told_apart(tmp_path: Path) -> None:
     seen: list[tuple[str, str, str | None]] = []
 
@@ -386,6 +394,35 @@ async def test_readers_are_answered_at_the_door_and_told_apart(tmp_path: Path) -
     assert seen == [
         ("GET", "/t/o/good", PHONE), ("GET", "/t/o/bad", PHONE), ("behind", "/t/o/bad", PHONE),
     ]  # fmt: skip
+
+
+async def test_who_sends_more_than_is_answered_waits_and_gets_every_answer(tmp_path: Path) -> None:
+    one, count, most = asking("GET", "/t/o/good", "X: " + "x" * 1000), 3000, 0
+    left = count
+
+    class Answer:
+        status, headers, body, told = 200, [(b"content-length", b"2")], b"ok", None
+
+    def visit(*_: Any) -> Answer:
+        nonlocal left, most
+        left -= 1
+        most = max(most, left * len(one) - writer.transport.get_write_buffer_size())
+        return Answer()
+
+    async def nothing(*_: Any) -> Any: ...
+
+    with listen("127.0.0.1", 0) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LARGE)
+        async with serving(nothing, listener, Quick(nothing, visit)):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGE)
+            writer.write(one * count)
+            writer.write_eof()
+            answers = await reader.read()
+            assert answers.count(b"HTTP/1.1 200 OK\r\n") == count
+            writer.close()
+            await writer.wait_closed()
+    assert most < 16 * LARGE  # on its way, and here unread
 
 
 # --- what takes too long
@@ -438,6 +475,22 @@ async def test_what_is_no_request_is_refused_at_once() -> None:
         async with bare(Waits()) as connection:
             await connection.send(odd)
             assert (await connection.rest()).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("start", [b"GET /t/o/abc HTTP/1.1\r\n", b"POST /v1/events HTTP/1.1\r\n"])
+async def test_a_head_full_of_spaces_is_refused_without_ado(start: bytes) -> None:
+    def give_up(*_: Any) -> None:
+        raise AssertionError("it takes seconds of computing")
+
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 5)  # of what would be a quarter of a minute
+    try:
+        async with bare(Waits()) as connection:
+            await connection.send(start + b"Host: h\r\nX:" + b" " * 60_000 + b"\x01\r\n\r\n")
+            assert (await connection.rest()).startswith(b"HTTP/1.1 400")
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 FIRST = b"GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n"

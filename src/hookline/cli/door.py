@@ -67,8 +67,9 @@ _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
 _TOO_SLOW = refusal(HTTPStatus.REQUEST_TIMEOUT)
 _VISIT = re.compile(rb"(GET|HEAD) (/t/[och]/[A-Za-z0-9_-]+) HTTP/1\.1\r\n")
 # RFC 9112, section 5: no space before the colon, no folded lines; of the values what every reader takes alike.
-_FIELD = rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*([\t\x20-\x7e\x80-\xff]*)\r\n"
-_HEAD = re.compile(b"(?:" + _FIELD.replace(b"(", b"(?:") + b")*")
+# Nothing is gone back to (the second plus): a head full of spaces would take a minute.
+_FIELD = rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[\t ]*+([\t\x20-\x7e\x80-\xff]*+)\r\n"
+_HEAD = re.compile(b"(?:" + _FIELD.replace(b"(", b"(?:") + b")*+")
 _FIELDS = re.compile(_FIELD)
 # What changes where a request ends, or what is to follow it.
 _UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"te", b"trailer", b"proxy-connection"})
@@ -94,7 +95,7 @@ class Door(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._rest = b""
         self._busy = self._full = self._stopping = self._ended = False
-        self._known: tuple[bytes, Fields, int | None] = (b"", (), None)
+        self._known: tuple[bytes, Fields, int | None] = (b"-", (), None)
         self._quiet: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = None
         self._answered_at = 0.0
@@ -111,7 +112,7 @@ class Door(asyncio.Protocol):
         self._rest = self._rest + data if self._rest else data
         if not self._busy:
             self._go_on()
-        elif len(self._rest) > LARGE:
+        if len(self._rest) > LARGE and not self._transport.is_closing():  # until that is answered
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
@@ -151,6 +152,8 @@ class Door(asyncio.Protocol):
                 self._hand_over()
             else:
                 self._await_more()
+        elif end > LARGE:
+            self._hand_over()
         elif rest.startswith(START):
             self._publish(rest, end + 4)
         else:
@@ -252,7 +255,8 @@ class Door(asyncio.Protocol):
         if last:
             self._transport.close()
             return
-        self._transport.resume_reading()
+        if len(self._rest) <= LARGE:
+            self._transport.resume_reading()
         self._answered_at = self._loop.time()
         if self._rest:
             self._loop.call_soon(self._go_on)  # many that came at once do not keep others waiting
