@@ -117,6 +117,10 @@ def test_a_line_that_is_too_long_is_passed_over_in_little_memory() -> None:
 
 
 def test_line_ends_and_empty_lines() -> None:
+    assert [(r.line, r.fields) for r in read(b"\n\r\na;b\n" + b"\r\n\n" * 5000 + b"c;d")] == [
+        (3, [b"a", b"b"]),
+        (10_004, [b"c", b"d"]),
+    ]
     assert [(r.line, r.fields) for r in read(b"a\r\n\r\nb\n\n\nc")] == [(1, [b"a"]), (3, [b"b"]), (6, [b"c"])]
     assert [r.fields for r in read(b'a,b\r1,"x\ry"\r3,4')] == [[b"a", b"b"], [b"1", b"x\ry"], [b"3", b"4"]]
     assert [r.fields for r in read(b'a , "b ""c""" ,d')] == [[b"a ", b'b "c"', b"d"]]

@@ -91,6 +91,10 @@ class Reader:
             head = self._buffer[:BLOCK]
             self._newline = b"\r" if b"\r" in head[:-1] and b"\n" not in head else b"\n"
         while self._passed_over() and self._at < len(self._buffer):
+            blank = None if self._dropping else _BLANK[self._newline].match(self._buffer, self._at)
+            if blank:  # any number at once: there may be millions
+                self._take(blank.end())
+                continue
             record = self._next(self._newline, last)
             if record is None:
                 return
@@ -171,6 +175,7 @@ class Reader:
 
 _LONG = f"the line is longer than {MAX_RECORD} bytes"
 _OPEN = "a quote is opened and not closed"
+_BLANK = {b"\n": re.compile(rb"(?:\r?\n)+"), b"\r": re.compile(rb"\r+")}
 _STRAY = "there is text between a closing quote and the next delimiter"
 
 
