@@ -285,6 +285,15 @@ async def test_the_same_file_changes_nothing_also_where_an_address_has_several_l
     assert await told(api, "contact.updated") == []
 
 
+async def test_a_later_line_that_puts_somebody_back_counts_more_than_an_earlier_one(api: Client) -> None:
+    await the_list(api)
+    await take(api, "email,lists\nada@example.com,news\n")
+    file = "email,lists,unsubscribed_lists\nada@example.com,,news\nada@example.com,news,\n"
+    for query, status in (("?resubscribe=true", "subscribed"), ("", "unsubscribed")):
+        await take(api, file, query)
+        assert [one["status"] for one in (await contact(api, "ada@example.com"))["lists"]] == [status], query
+
+
 async def newest(api: Client, enough: Callable[[Any], bool]) -> Any:
     """The newest import, as soon as it is so far."""
     while True:

@@ -47,6 +47,9 @@ async def test_deliveries_are_counted_by_hook(api: Client) -> None:
         await api.post("/v1/events", {"type": kind, "source": "shop", "data": {}})
     [row] = (await api.get("/v1/stats?by=hook")).json["data"]
     assert (row["hook"], row["deliveries"], row["attempted"], row["open_rate"]) == (hook, 2, 0, None)
+    for query in ("", "&since=1d", "&resolution=day"):  # of no message's time
+        for row in (await api.get(f"/v1/stats?by=hook&timing=message{query}")).json["data"]:
+            assert not [name for name in row if name.startswith("deliveries")]
 
 
 async def test_how_the_deliveries_of_a_hook_ended(

@@ -117,6 +117,7 @@ class Chunk:
             return False, True
         if name in work.join or name in work.ask:
             return False, False
+        work.leave.pop(name, None)  # of an earlier line
         if name in self._asking:
             if status in ("subscribed", "pending"):
                 return False, False

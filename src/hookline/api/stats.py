@@ -118,7 +118,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
             only={name: value for name, value in given.items() if value is not None},
         )
         found = await _read(figures, key.tenant, asked)
-        if by == "hook":
+        if by == "hook" and timing == "event":
             for state, dim in ENDED.items():
                 ended = await _read(figures, key.tenant, asked, dim)
                 found = _joined(found, ended, f"deliveries_{state}")
@@ -171,7 +171,7 @@ async def _shown(asked: Asked, found: list[Bucket]) -> StatsShown:
         about = {**DEFINITIONS, **EVENT_DEFINITIONS}
     data: list[dict[str, Any]] = []
     for place, bucket in enumerate(found, 1):
-        data.append(row(asked.by, bucket))
+        data.append(row(asked.by, bucket, timing=asked.timing))
         if place % BREATH == 0:
             await asyncio.sleep(0)
     return StatsShown(
@@ -185,8 +185,8 @@ async def _shown(asked: Asked, found: list[Bucket]) -> StatsShown:
     )
 
 
-def row(by: Dim | None, bucket: Bucket) -> dict[str, Any]:
-    """One bucket as it is shown."""
+def row(by: Dim | None, bucket: Bucket, *, timing: Timing = "event") -> dict[str, Any]:
+    """One bucket as it is shown. Deliveries are counted by their own time alone."""
     shown: dict[str, Any] = {by: bucket.name} if by else {}
     if bucket.start is not None:
         shown["time"] = _time(bucket.start)
@@ -197,7 +197,9 @@ def row(by: Dim | None, bucket: Bucket) -> dict[str, Any]:
     if by == "hook":
         figures = dict(bucket.figures)
         for figure in ("deliveries", "deliveries_succeeded", "deliveries_failed"):
-            shown[figure] = figures.pop(figure, 0)
+            count = figures.pop(figure, 0)
+            if timing == "event":
+                shown[figure] = count
         return {**shown, **rates(figures)}
     return {**shown, **rates(bucket.figures)}
 

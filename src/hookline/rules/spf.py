@@ -80,9 +80,14 @@ def records(domain: str, lookup: Lookup) -> list[str] | None:
     return [text for text in found if text.lower() == "v=spf1" or text[:7].lower() == "v=spf1 "]
 
 
-def example(domain: str, lookup: Lookup, depth: int = 0) -> Address | None:
-    """An address that a domain's record names itself, or one that it includes; ``None`` where none is found."""
-    for text in records(domain, lookup) or [] if depth < MOST_TERMS else []:
+def example(domain: str, lookup: Lookup, seen: set[str] | None = None) -> Address | None:
+    """An address that a domain's record names itself, or one that it includes, of which ``MOST_TERMS`` are looked at;
+    ``None`` where none is found."""
+    seen = set() if seen is None else seen
+    if domain.lower() in seen or len(seen) > MOST_TERMS:
+        return None
+    seen.add(domain.lower())
+    for text in records(domain, lookup) or []:
         try:
             terms, modifiers = _parsed(text)
         except _Over:
@@ -92,7 +97,7 @@ def example(domain: str, lookup: Lookup, depth: int = 0) -> Address | None:
                 return _network(term).network_address
         further = [term.value for term in terms if term.name == "include"] + [modifiers.get("redirect", "")]
         for name in further:
-            if name and "%" not in name and (found := example(name, lookup, depth + 1)) is not None:
+            if name and "%" not in name and (found := example(name, lookup, seen)) is not None:
                 return found
     return None
 
@@ -262,7 +267,7 @@ def _term(mechanism: re.Match[str], text: str) -> _Term:
 
 
 def _no_term(text: str) -> _Over:
-    return _Over("permerror", f"{text!r} in the record is no term of SPF")
+    return _Over("permerror", f"{text[:100]!r} in the record is no term of SPF")
 
 
 def _network(term: _Term) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
