@@ -187,6 +187,40 @@ async def test_what_a_slow_database_hands_out_late_is_counted_from_then(
 
 
 @on_postgres
+async def test_what_waits_to_be_counted_anew_is_not_taken_for_lost(
+    database_url: str, receiver: Receiver
+) -> None:
+    async with running(database_url) as engine:
+        await engine.hook(webhook(receiver.url, **rate(3, "10s")))
+        await engine.publish("order.paid")
+        await engine.run()
+        for _ in range(2):
+            await engine.publish("order.paid")
+        slow, slower = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+        waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
+        async with slower.transaction():
+            async with slow.transaction():
+                await slow.execute("LOCK TABLE deliveries IN EXCLUSIVE MODE")
+                claim = asyncio.create_task(engine.dispatcher.claim())
+                while not await slow.fetchval(waiting):
+                    assert not claim.done()
+                next_in_turn = asyncio.create_task(slower.fetch("SELECT * FROM lanes FOR UPDATE"))
+                while await slow.fetchval(waiting) < 2:
+                    assert not next_in_turn.done()
+                engine.clock.advance(3 * SECOND)
+            await next_in_turn
+            for _ in range(2):
+                await engine.dispatcher.recover_strays()
+        await claim
+        for other in (slow, slower):
+            await other.close()
+        await engine.run()
+        assert len(receiver.got) == 3
+        for delivery in await engine.deliveries():
+            assert [attempt.error for attempt in await engine.attempts(delivery)] == [None]
+
+
+@on_postgres
 async def test_a_rate_holds_across_processes(database_url: str, receiver: Receiver) -> None:
     async with running(database_url) as first, running(database_url) as second:
         await first.hook(webhook(receiver.url, **rate(5, "10s")))

@@ -379,6 +379,41 @@ async def test_a_broken_connection_is_temporary_and_open_only_after_the_content(
     assert broke_off(await send_once({"EHLO": offer} | {moment: broken}), stage, ambiguous)
 
 
+@in_both_ways
+async def test_a_server_that_leaves_before_the_content_has_none_of_it(offer: bytes) -> None:
+    result = await send_once({"EHLO": offer, "DATA": b"354 go on\r\n421 4.3.2 or rather not\r\n" + HANG_UP})
+    assert broke_off(result, "data", ambiguous=False)
+
+
+async def test_what_was_given_up_is_not_sent_afterwards() -> None:
+    """To a server that takes the content only once the client has said that nobody knows of it."""
+    read: list[bytes] = []
+
+    class Slow(Scripted):
+        async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for reply in (b"220 mx\r\n", EHLO, b"250 a\r\n", b"250 b\r\n", b"354 go on\r\n"):
+                writer.write(reply)
+                if not reply.startswith(b"354"):
+                    await reader.readuntil(b"\r\n")
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            await self.may_hang_up.wait()
+            reader._transport.resume_reading()  # type: ignore[attr-defined]
+            with suppress(ConnectionError):
+                while part := await reader.read(2**16):
+                    read.append(part[-5:])
+            writer.close()
+            self.ended.put_nowait(None)
+
+    server = Slow()
+    server.may_hang_up.clear()
+    async with listening(server), client(server, data_timeout=PATIENCE) as smtp:
+        result = await smtp.send("a@example.com", "b@example.com", b"x\r\n" * 2**22)
+        assert broke_off(result, "data", ambiguous=True)
+        server.may_hang_up.set()
+        await server.ended.get()
+    assert not read or read[-1] != b"\r\n.\r\n"
+
+
 async def test_so_is_a_silent_one() -> None:
     """All moments at once, so that there is time for what is not silent, also on a busy machine."""
     cases = [(offer, moment) for offer in (EHLO, PIPELINING) for moment in MOMENTS]

@@ -82,6 +82,7 @@ class Dispatcher:
         self._looks = 0
         self._settler = Settler(storage, intake, tools.clock, chance)
         self._claimer = Claimer(storage, intake, self._lanes, tools.clock, lambda: self.epoch)
+        self._claimer.hold = self._held.add
         self._claimer.begin, self._claimer.release = self._begin, self._release
         self._claimer.give_keys = self._give_keys
         self._heeder = Heeder(storage, self._lanes, tools.clock, chance)
@@ -114,6 +115,7 @@ class Dispatcher:
         for answer in accepted:
             for delivery in answer.deliveries:
                 if delivery.owner == self.epoch:
+                    self._held.add([delivery])
                     self._begin(delivery, answer.event)
                 else:
                     self._lanes.queued(delivery)
@@ -259,7 +261,6 @@ class Dispatcher:
     # --- one delivery
 
     def _begin(self, delivery: Delivery, event: Event | None) -> None:
-        self._held.add([delivery])
         match self._lanes.enter(delivery, event, self._clock.now()):
             case "begin":
                 self._spawn(delivery, event)

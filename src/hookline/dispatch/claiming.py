@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -26,8 +26,8 @@ LOOKING = SECOND // 20  # between two parts of a look through very many subjects
 
 
 class Claimer:
-    """Takes work out of the database into the lanes. ``begin`` is called with each delivery that was taken,
-    ``release`` with those that a changed hook takes back, ``give_keys`` with lanes that have come to be in order, and
+    """Takes work out of the database into the lanes. ``hold`` is called with what was taken as soon as that is known,
+    ``begin`` with each delivery of it in its time, ``release`` with those that a changed hook takes back, ``give_keys`` with lanes that have come to be in order, and
     ``pauses`` with those that receivers have asked for."""
 
     def __init__(
@@ -40,6 +40,7 @@ class Claimer:
         self._epoch = epoch
         self._config: Config | None = None
         self._alarms: dict[str, int] = {}
+        self.hold: Callable[[Iterable[Delivery]], None] = lambda deliveries: None
         self.begin: Callable[[Delivery, Event | None], None] = lambda delivery, event: None
         self.release: Callable[[Sequence[Delivery]], None] = lambda deliveries: None
         self.give_keys: Callable[[Lane, int], None] = lambda lane, changes: None
@@ -135,6 +136,7 @@ class Claimer:
             self._intake.forget_config()
             self._lanes.look |= unused.keys()
         else:
+            self.hold(delivery for delivery, _ in claimed.work)
             for delivery, _ in claimed.work:
                 unused[delivery.lane] -= 1
             await self._begin(claimed, now)
@@ -155,12 +157,19 @@ class Claimer:
         for delivery, event in claimed.work:
             if delivery.lane not in late:
                 self.begin(delivery, event)
-        for name, rate in late.items():
-            work = [(delivery, event) for delivery, event in claimed.work if delivery.lane == name]
-            try:
-                if work:
-                    await self._postpone(Late(work[0][0].tenant, name, rate, now, len(work)))
-            finally:
+        waiting = deque(
+            (rate, work)
+            for name, rate in late.items()
+            if (work := [one for one in claimed.work if one[0].lane == name])
+        )
+        try:
+            while waiting:
+                rate, work = waiting[0]
+                await self._postpone(Late(work[0][0].tenant, work[0][0].lane, rate, now, len(work)))
+                for delivery, event in waiting.popleft()[1]:
+                    self.begin(delivery, event)
+        finally:  # whatever goes wrong: what is held is begun
+            for _, work in waiting:
                 for delivery, event in work:
                     self.begin(delivery, event)
 

@@ -65,6 +65,8 @@ class Session(asyncio.Protocol):
         return in_step and self._end is None and not self._transport.is_closing()
 
     def close(self) -> None:
+        if self._transport.get_write_buffer_size():  # perhaps to one who reads no more
+            self._transport.abort()
         self._transport.close()
 
     async def deliver(
@@ -87,8 +89,8 @@ class Session(asyncio.Protocol):
                 if not (reply.code == GO_ON if step == "data" else reply.code // 100 == 2):
                     await self._leave(step, patience)
                     return Ending(step, reply)
-            handed_over = True
             self._say(on_the_wire(content))
+            handed_over = True
             return Ending(step, await self._reply(data_patience), handed_over=True)
         except Broken as trouble:
             return Ending(step, None, str(trouble), handed_over)
@@ -178,7 +180,7 @@ class Session(asyncio.Protocol):
     def _break_off(self, why: str) -> None:
         if self._end is None:
             self._end = Broken(why)
-            self._transport.close()
+            self._transport.abort()  # what is still to be sent is sent no more, now that this is said
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
