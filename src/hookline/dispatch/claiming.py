@@ -27,8 +27,8 @@ LOOKING = SECOND // 20  # between two parts of a look through very many subjects
 
 class Claimer:
     """Takes work out of the database into the lanes. ``hold`` is called with what was taken as soon as that is known,
-    ``begin`` with each delivery of it in its time, ``release`` with those that a changed hook takes back, ``give_keys`` with lanes that have come to be in order, and
-    ``pauses`` with those that receivers have asked for."""
+    ``begin`` with each delivery of it in its time, ``release`` with those that a changed hook takes back, ``give_keys``
+    with lanes that have come to be in order, and ``pauses`` with those that receivers have asked for."""
 
     def __init__(
         self, storage: Storage, intake: Intake, lanes: Lanes, clock: Clock, epoch: Callable[[], str]
