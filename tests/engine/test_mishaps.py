@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -231,3 +232,32 @@ async def test_what_an_address_said_does_not_switch_off_a_hook_that_has_another_
     await engine.publish("order.paid")
     await engine.run()
     assert (await engine.storage.hooks.get("default", before.id)).disabled_reason is None
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_what_was_taken_over_while_it_waited_for_the_database_is_not_begun(
+    database_url: str, receiver: Receiver
+) -> None:
+    async with running(database_url) as first, running(database_url) as second:
+        await first.hook(webhook(receiver.url))
+        await second.intake.config()
+        await first.intake.config()
+        other = await asyncpg.connect(database_url)
+        async with other.transaction():
+            await other.execute("LOCK TABLE hooks IN ACCESS EXCLUSIVE MODE")
+            await first.publish("order.paid")
+            first.intake.forget_config()
+            cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND relation = 'hooks'::regclass"
+            while not await other.fetch(cut):
+                assert first.dispatcher._hands, "its attempt asks for the hook"
+        await other.close()
+        await second.dispatcher.take_over(-SECOND)
+        await second.run()
+        await first.dispatcher._regain()
+        while first.dispatcher._hands:
+            first.clock.advance(SECOND)
+            await asyncio.sleep(0)
+        await first.run()
+        assert len(receiver.got) == 1
+        (done,) = await second.deliveries()
+        assert [attempt.error for attempt in await second.attempts(done)] == ["crashed", None]

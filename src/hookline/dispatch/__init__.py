@@ -352,6 +352,9 @@ class Dispatcher:
                 outcome = await self._perform(delivery, event, hook)
             except StorageUnavailable:  # nothing was done yet: every action reads before it acts
                 await self._clock.wait(asyncio.Event(), self._clock.now() + SECOND)
+                await self._heart.beating()
+                if delivery not in self._held:  # whose outcome this is not: it will be refused
+                    return faulted("another process took it over while the database was away")
             except Exception as error:
                 log.exception("a fault in an attempt", delivery=delivery.id)
                 return faulted(f"a fault in Hookline: {type(error).__name__}; its log has more")
