@@ -7,6 +7,7 @@ import pytest
 from hookline.clock import ManualClock
 from hookline.model import DAY, MINUTE
 from support.client import Client
+from support.mailserver import MailServer
 from support.receiver import Receiver
 
 
@@ -79,6 +80,28 @@ async def test_how_the_deliveries_of_a_hook_ended(
     days = (await api.get(f"/v1/stats?by=hook&hook={hook}&resolution=day")).json["data"]
     assert [(day["deliveries_succeeded"], day["deliveries_failed"]) for day in days] == [(2, 0), (1, 0)]
     assert await row("&since=2h") == {"": 0, "_succeeded": 1, "_failed": 0}
+
+
+async def test_what_is_cancelled_after_it_was_put_off_is_pending_no_more(
+    mail_api: Client, mailserver: MailServer
+) -> None:
+    letter = {"to": "ada@example.com", "from": "shop@example.com", "subject": "Hi", "text": "Hi"}
+    mailserver.refuse["ada@example.com"] = ["451 4.7.1 later"] * 2
+    spec = {"on": ["order.paid"], "do": {"kind": "email", **letter}}
+    hook = (await mail_api.post("/v1/hooks", spec)).json["id"]
+    await mail_api.post("/v1/events", {"type": "order.paid", "source": "shop", "data": {}})
+    await mail_api.post("/v1/messages", letter)
+    await mail_api.settled()
+
+    async def figures() -> tuple[int, int]:
+        [row] = (await mail_api.get("/v1/stats")).json["data"]
+        return row["attempted"], row["pending"]
+
+    assert await figures() == (2, 2)
+    assert (await mail_api.call("DELETE", f"/v1/hooks/{hook}")).status == 204
+    assert await figures() == (1, 1)
+    assert (await mail_api.post("/v1/contacts/ada@example.com/erase")).status == 202
+    assert await figures() == (0, 0)
 
 
 @pytest.mark.parametrize(

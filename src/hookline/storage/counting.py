@@ -209,14 +209,14 @@ def count_ended(ended: Iterable[tuple[str, str, str, int]], value: int = 1) -> P
 
 
 def count_cancelled(mails: Collection[tuple[str, str, str]], now: int) -> Plan[None]:
-    """Count mails that will not be sent, each by its tenant, campaign and delivery. One that was put off is no more
-    pending; one that a person had tried again after its end is counted as that already."""
+    """Count mails that will not be sent, each by its tenant, campaign ("" for none) and delivery. One that was put off
+    is no more pending; one that a person had tried again after its end is counted as that already."""
     if not mails:
         return
     tally = Tally()
     yield from _load(tally, {(tenant, message) for tenant, _, message in mails})
     over = {name for name, history in tally.histories.items() if is_over(history)}
-    sums = Counter((tenant, campaign) for tenant, campaign, name in mails if (tenant, name) not in over)
+    sums = Counter((tenant, of) for tenant, of, name in mails if of and (tenant, name) not in over)
     if sums:
         text, columns = ADD_CANCELLED
         rows = [(tenant, "campaign", "", name, "total", 0, count) for (tenant, name), count in sums.items()]

@@ -376,7 +376,7 @@ def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled
             yield from _change_contact(s.delivery.tenant, s.change, s.after.updated_at)
     cancelled = [s.delivery for s in kept if s.after.state == "cancelled"]
     yield from give_places_back(cancelled)
-    mails = [(d.tenant, d.campaign, d.id) for d in cancelled if d.campaign and not d.hook]
+    mails = [(d.tenant, "" if d.hook else d.campaign or "", d.id) for d in cancelled if d.kind == "email"]
     yield from count_cancelled(mails, max((s.after.updated_at for s in kept), default=0))
     stored = yield from store_follow_ups([s.follow_ups for s in kept if s.follow_ups is not None])
     if any(s.after.state == "queued" for s in kept):

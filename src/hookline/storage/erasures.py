@@ -48,11 +48,15 @@ class Erasures:
             rows = yield Sql(
                 "UPDATE deliveries SET state = 'cancelled', error = 'cancelled', next_at = NULL, updated_at = ?"
                 " WHERE next_at IS NOT NULL AND tenant = ? AND (contact = ? OR address = ? OR address = ?)"
-                " RETURNING campaign, id, hook",
+                " RETURNING campaign, id, hook, kind",
                 (new.created_at, new.tenant, new.contact, new.email, new.phone),
             )
-            mails = [(new.tenant, campaign, name) for campaign, name, hook in rows if campaign and not hook]
-            yield from count_cancelled(cast("list[tuple[str, str, str]]", mails), new.created_at)
+            mails = [
+                (new.tenant, "" if hook else cast("str | None", campaign) or "", cast("str", name))
+                for campaign, name, hook, kind in rows
+                if kind == "email"
+            ]
+            yield from count_cancelled(mails, new.created_at)
             return stored
 
         return await self._db.run(plan)

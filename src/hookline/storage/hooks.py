@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 
 from hookline.model import MINUTE, Hook, HookInput, SigningKey
+from hookline.storage.counting import count_cancelled
 from hookline.storage.health import disable_hook, forget_health, hold
 from hookline.storage.ordering import recheck_keys
 from hookline.storage.plans import TAKE_CLOCK, Database, Plan, Row, Sql, Wake, one
@@ -137,6 +138,15 @@ class Hooks:
             yield Sql("UPDATE clock SET config = config + 1 WHERE id = 1")
             rows = yield Sql("DELETE FROM hooks WHERE tenant = ? AND id = ? RETURNING id", (tenant, hook))
             if rows:
+                mails: list[tuple[str, str, str]] = []
+                for waiting in ("next_at IS NOT NULL", "state = 'held'"):  # those that may have been put off
+                    found = yield Sql(
+                        f"SELECT id FROM deliveries WHERE tenant = ? AND lane = ? AND {waiting}"
+                        " AND kind = 'email' AND attempts > 0",
+                        (tenant, hook),
+                    )
+                    mails += [(tenant, "", cast("str", name)) for (name,) in found]
+                yield from count_cancelled(mails, now)
                 yield Sql(cancel + "next_at IS NOT NULL", (now, tenant, hook))
                 yield Sql(cancel + "state = 'held'", (now, tenant, hook))
                 yield from forget_health(tenant, hook)
