@@ -213,6 +213,21 @@ def test_a_footer_leads_out_where_nothing_else_does(source: str, appears: bool) 
     assert "nsubscribe" not in (mail.render(VARIABLES, None).html or "")
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% if no %}<body>a</body>{% else %}<body>b</body>{% endif %}",
+        "{% if yes %}<body>a</body>{% else %}<body>b</body>{% endif %}",
+        "<body>{% if no %}a</body>{% endif %}",
+        "{% for item in items %}<body>{{ item }}</body>{% endfor %}",
+    ],
+)
+def test_whichever_page_is_chosen_has_one_footer_and_one_pixel(source: str) -> None:
+    mail = prepared(source, opens=True).render(VARIABLES, Marked(), footer_url=FOOTER)
+    assert mail.html is not None and mail.text is not None
+    assert (mail.html.count(FOOTER), mail.text.count(FOOTER), mail.html.count("<img")) == (1, 1, 1)
+
+
 def test_errors_name_the_field_and_the_place_in_the_users_source() -> None:
     source = '<a href="https://a.example/">x</a>\n<a href="{{ foo }}">'
     with pytest.raises(FieldError) as caught:

@@ -56,7 +56,9 @@ def weave_html(source: str, *, clicks: bool, opens: bool, footer: bool) -> Woven
         elif piece.kind == "end" and piece.name in end:
             end[piece.name] = piece.start
     added = (_FOOTER if footer else "") + (_TRAP if links else "") + (_PIXEL if opens else "")
-    return _insert(source, links, 0, min(end["body"], end["html"]), added)
+    place = min(end["body"], end["html"])
+    # A page of several that the template chooses from ends somewhere else each time.
+    return _insert(source, links, 0, place if _stands_alone(source[:place]) else len(source), added)
 
 
 def weave_text(source: str, *, clicks: bool, footer: bool, first: int) -> Woven:
@@ -97,9 +99,9 @@ def _may_be_web(source: str, hidden: str, href: Attribute) -> bool:
 
 
 def _stands_alone(value: str) -> bool:
-    """Whether the statements in a value are all closed in it."""
+    """Whether the statements in a value, or in a source as far as it is given, are all closed in it."""
     try:
-        templates.compile(value, _Anything(), html=True)
+        templates.compile(value, _Anything(), html=True, limit=len(value))
     except templates.TemplateError:
         return False
     return True
