@@ -41,6 +41,11 @@ async def test_records_of_each_kind() -> None:
     )
 
 
+async def test_a_name_server_may_have_an_address_of_version_6() -> None:
+    async with serving_zone(ZONE, "::1") as server:
+        assert await asyncio.to_thread(lookup, "mx.example", "AAAA", server) == ["2001:db8::1"]
+
+
 async def test_what_nobody_can_say_is_told_apart_from_nothing() -> None:
     assert await asyncio.to_thread(lookup, "a" * 64 + ".example", "TXT", "127.0.0.1:9") is None
     assert await asyncio.to_thread(lookup, "shop.example", "TXT", "no address") is None

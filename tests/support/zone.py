@@ -47,11 +47,11 @@ class _Server(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def serving_zone(zone: Zone) -> AsyncIterator[str]:
+async def serving_zone(zone: Zone, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """The address of a name server that knows this zone."""
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Server(zone), local_addr=("127.0.0.1", 0))
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Server(zone), local_addr=(host, 0))
     try:
-        yield f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+        yield f"{f'[{host}]' if ':' in host else host}:{transport.get_extra_info('sockname')[1]}"
     finally:
         transport.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import dns.exception
 import dns.resolver
 
 SECONDS = 5.0
+_WITH_PORT = re.compile(r"(\[[^]]*\]|[^:]*):(\d{1,5})", re.A)
 
 
 def lookup(
@@ -17,13 +19,12 @@ def lookup(
     """The records of a name, none where there are none, ``None`` where nobody could say. It blocks.
 
     A text is whole, however many pieces it was sent in; of MX records the servers are named, the best first.
-    ``nameserver`` is an address, with a port where it is not 53; "" for the system's.
+    ``nameserver`` is an address, with a port where it is not 53 (``[::1]:5353``); "" for the system's.
     """
     try:
         resolver = dns.resolver.Resolver(configure=not nameserver)
         if nameserver:
-            host, _, port = nameserver.partition(":")
-            resolver.nameservers, resolver.port = [host], int(port or 53)
+            resolver.nameservers, resolver.port = _server(nameserver)
         resolver.lifetime = SECONDS
         answer = resolver.resolve(name, kind)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
@@ -31,6 +32,12 @@ def lookup(
     except (dns.exception.DNSException, OSError, ValueError):
         return None
     return list(_texts(answer, kind))
+
+
+def _server(text: str) -> tuple[list[str], int]:
+    found = _WITH_PORT.fullmatch(text)
+    host, port = (found[1], int(found[2])) if found else (text, 53)
+    return [host.strip("[]")], port
 
 
 def _texts(answer: Any, kind: str) -> Iterator[str]:
