@@ -250,6 +250,17 @@ async def test_settling_holds_only_for_the_owner_and_only_once(storage: Storage)
     assert [a.number for a in await storage.deliveries.attempts("default", held.id)] == [1]
 
 
+async def test_what_was_held_before_it_was_taken_over_is_not_handed_back_afterwards(storage: Storage) -> None:
+    happened = event()
+    before = delivery(happened, state="sending", owner="me", next_at=None)
+    now = msgspec.structs.replace(before, attempts=1)
+    await accept_one(storage, Prepared(happened, (now,)))
+    for held, state in ((before, "sending"), (now, "queued")):
+        await storage.deliveries.hand_back([held], NOW)
+        stored = await storage.deliveries.get("default", before.id)
+        assert stored is not None and stored.state == state
+
+
 async def test_one_that_is_lost_does_not_take_its_neighbours_with_it(storage: Storage) -> None:
     happened = event()
     held = [delivery(happened, state="sending", owner="me", next_at=None) for _ in range(3)]

@@ -227,10 +227,17 @@ class Deliveries:
             yield Many(
                 "UPDATE deliveries SET state = v.state, owner = NULL, next_at = v.at, updated_at = v.at"
                 " FROM {v} WHERE deliveries.tenant = v.tenant AND deliveries.id = v.id"
-                f" AND {OURS}",
-                "tenant:t id:t owner:t state:t at:i",
+                f" AND {OURS} AND deliveries.attempts = v.was",  # or it was taken over, and is other work by now
+                "tenant:t id:t owner:t was:i state:t at:i",
                 [
-                    (d.tenant, d.id, d.owner, "waiting" if lifecycle.is_retry(d) else "queued", now)
+                    (
+                        d.tenant,
+                        d.id,
+                        d.owner,
+                        d.attempts,
+                        "waiting" if lifecycle.is_retry(d) else "queued",
+                        now,
+                    )
                     for d in unbegun
                 ],
             )
