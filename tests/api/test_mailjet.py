@@ -174,6 +174,12 @@ async def test_what_cannot_be_read_is_a_400(api: Client, body: bytes) -> None:
     assert (answer.status, answer.json["StatusCode"]) == (400, 400)
 
 
+async def test_of_callbacks_that_are_made_at_once_for_one_event_there_is_one(api: Client) -> None:
+    wish = {"EventType": "open", "Url": "http://127.0.0.1:9/"}
+    made = await asyncio.gather(*(api.post(PATH, wish) for _ in range(4)))
+    assert sorted(reply.status for reply in made) == [201, 400, 400, 400]
+
+
 async def test_lists_are_filtered_sorted_and_counted(api: Client) -> None:
     urls = mailjet(api).eventcallbackurl
     for kind, version, status in (("open", 1, "alive"), ("click", 2, "dead"), ("spam", 2, "alive")):

@@ -6,6 +6,7 @@ sequence. Facts are from Mailjet's public API reference.
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -113,6 +114,7 @@ class CallbackDesk:
     def __init__(self, services: Services) -> None:
         self._desk = Desk(services)
         self._hooks = services.storage.hooks
+        self._turn = asyncio.Lock()  # of an event's callbacks there is one, also when two are made at once
 
     async def all(self, tenant: str) -> list[Hook]:
         """The oldest first."""
@@ -134,6 +136,14 @@ class CallbackDesk:
         raise ApiError(404, "Object not found")
 
     async def create(self, tenant: str, given: Given) -> Hook:
+        async with self._turn:
+            return await self._create(tenant, given)
+
+    async def change(self, tenant: str, name: str, given: Given) -> Hook:
+        async with self._turn:
+            return await self._change(tenant, name, given)
+
+    async def _create(self, tenant: str, given: Given) -> Hook:
         if given.url is None:
             raise ApiError(400, "Url: a callback needs one")
         wanted = given.event_type or "open"
@@ -150,7 +160,7 @@ class CallbackDesk:
         )
         return await self._desk.create(tenant, spec)
 
-    async def change(self, tenant: str, name: str, given: Given) -> Hook:
+    async def _change(self, tenant: str, name: str, given: Given) -> Hook:
         hook = await self.find(tenant, name)
         action = hook.spec.do
         patch: dict[str, Any] = {}
