@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from hookline.dispatch.lanes import CONCURRENCY, READY
-from hookline.model import DAY, MINUTE, SECOND, Campaign, CampaignInput, EventDraft, HookInput
+from hookline.model import DAY, MINUTE, SECOND, Campaign, CampaignInput, EventDraft, HookInput, Outcome
 from hookline.rules.times import format_time
 from hookline.storage.plans import Plan, Sql
 from support.engine import Engine, running
@@ -232,6 +232,20 @@ async def test_what_an_address_said_does_not_switch_off_a_hook_that_has_another_
     await engine.publish("order.paid")
     await engine.run()
     assert (await engine.storage.hooks.get("default", before.id)).disabled_reason is None
+
+
+async def test_a_settlement_that_cannot_be_holds_up_nobody_else(engine: Engine, receiver: Receiver) -> None:
+    hook = await engine.hook(webhook(receiver.url, concurrency=1))
+    await engine.publish("order.paid")
+    (stuck,) = await engine.deliveries()
+    outcome = Outcome(result="permanent", error="http_status", detail="\ud800")
+    settling = asyncio.create_task(engine.dispatcher._settler.settle(stuck, outcome, engine.clock.now()))
+    await engine.intake.hook("default", hook.id)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await engine.run()
+    assert len(receiver.got) == 1 and not settling.done()
+    settling.cancel()
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)

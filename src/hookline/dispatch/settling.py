@@ -67,7 +67,7 @@ class Settler:
         because writing it down failed.
         """
         finished = self._clock.now()
-        troubled = False
+        troubled = away = False
         try:
             while True:
                 try:
@@ -77,13 +77,14 @@ class Settler:
                 except StaleConfig:
                     self._intake.forget_config()
                 except Exception as error:  # noqa: BLE001 - what is known is kept, whatever the trouble
+                    before, away = away, isinstance(error, StorageUnavailable)
+                    self._waiting += away - before  # a fault of one settlement holds up nobody else
                     if not troubled:
-                        self._waiting += 1
                         self._complain(delivery, error)
                     troubled = True
                     await self._clock.wait(asyncio.Event(), self._clock.now() + RETRY_STORAGE)
         finally:
-            self._waiting -= troubled
+            self._waiting -= away
 
     async def settle_plain(self, done: Sequence[Done]) -> list[Delivery | None]:
         """Store the ends of attempts that went well, in one go; each delivery as it then is, or ``None`` where it
