@@ -115,6 +115,8 @@ def test_whatever_happens_it_is_half_open_within_its_longest_pause(
         ("http_status", 404, None, "well"),
         ("redirect", 302, None, "well"),
         ("gone", 410, None, "well"),
+        ("smtp_permanent", 550, None, "well"),
+        ("smtp_temporary", 454, None, "well"),
         ("template", None, None, "unknown"),
         ("blocked_address", None, None, "unknown"),
         ("cancelled", None, None, "unknown"),

@@ -7,7 +7,7 @@ open nothing begins, for five seconds at first and a minute at most. Then it is 
 a time is the probe; an answer closes it, another failure opens it for longer.
 
 Ill is a receiver that cannot be reached, does not answer, answers rubbish, or says itself that it fails
-(5xx, 429). Any other answer, even a refusal, comes from one that is at work.
+(5xx of HTTP, 429). Any other answer, even a refusal, comes from one that is at work.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def health(outcome: Outcome) -> Health:
     """What an attempt says of its receiver. A pause that the receiver asked for is not for us to judge."""
     if outcome.error in UNREACHABLE:
         return "ill"
+    if outcome.error == "smtp_permanent":  # a word about one recipient or one mail
+        return "well"
     if outcome.status is None or (outcome.retry_after is not None and outcome.status in (429, 503)):
         return "unknown"
     return "ill" if outcome.status >= 500 or outcome.status == 429 else "well"
