@@ -407,7 +407,7 @@ async def test_what_was_given_up_is_not_sent_afterwards() -> None:
     server = Slow()
     server.may_hang_up.clear()
     async with listening(server), client(server, data_timeout=PATIENCE) as smtp:
-        result = await smtp.send("a@example.com", "b@example.com", b"x\r\n" * 2**22)
+        result = await smtp.send("a@example.com", "b@example.com", b"x\r\n" * 2**23)
         assert broke_off(result, "data", ambiguous=True)
         server.may_hang_up.set()
         await server.ended.get()
