@@ -38,8 +38,7 @@ DEFINITIONS = {
 EVENT_DEFINITIONS = {
     "events": "events that were accepted",
     "deliveries": "deliveries that came to be, replays left out",
-    "deliveries_succeeded": "deliveries that ended with success, at the time of their end, replays left out",
-    "deliveries_failed": "deliveries that failed for good, likewise; one that is retried by hand is failed no more",
+    "deliveries_failed": "deliveries that failed for good; one that is retried by hand is failed no more",
 }
 
 

@@ -17,7 +17,7 @@ from hookline.model import HOUR
 from hookline.rules.times import format_time
 from hookline.services import Services
 from hookline.stats import DEFINITIONS, EVENT_DEFINITIONS, rates
-from hookline.storage.counting import ENDED
+from hookline.storage.counting import FAILED
 from hookline.storage.figures import Bucket, Figures
 
 TAGS = ["Statistics"]
@@ -119,9 +119,7 @@ def routes(services: Services) -> list[HTTPRouteHandler]:
         )
         found = await _read(figures, key.tenant, asked)
         if by == "hook" and timing == "event":
-            for state, dim in ENDED.items():
-                ended = await _read(figures, key.tenant, asked, dim)
-                found = _joined(found, ended, f"deliveries_{state}")
+            found = _joined(found, await _read(figures, key.tenant, asked, FAILED), "deliveries_failed")
         if len(found) > MOST:
             raise bad_parameter(
                 "resolution", f"more than {MOST:,} rows: take a coarser resolution, or narrow since and until"
@@ -196,7 +194,7 @@ def row(by: Dim | None, bucket: Bucket, *, timing: Timing = "event") -> dict[str
         return {**shown, **link_figures(bucket.figures)}
     if by == "hook":
         figures = dict(bucket.figures)
-        for figure in ("deliveries", "deliveries_succeeded", "deliveries_failed"):
+        for figure in ("deliveries", "deliveries_failed"):
             count = figures.pop(figure, 0)
             if timing == "event":
                 shown[figure] = count

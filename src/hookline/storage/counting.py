@@ -44,8 +44,8 @@ FIND = (
     " LEFT JOIN campaigns c ON c.tenant = m.tenant AND c.id = m.campaign, {v}"
     " WHERE m.tenant = v.tenant AND m.id = v.id"
 )
-ENDED = {"succeeded": "hook succeeded", "failed": "hook failed"}
-"""Where the deliveries of a hook are counted that ended so."""
+FAILED = "hook failed"
+"""Where the failed deliveries of a hook are counted. For those that succeed, all processes would wait for one row."""
 MOST_NEAR = 200
 """How many hits are looked at to judge one: enough for any burst, and few enough for anybody's flood."""
 FEW = 10  # messages worked out one after another, before others have their turn
@@ -192,17 +192,12 @@ def count_events(items: Sequence[Prepared]) -> Plan[None]:
         yield Many(text, columns, [(*key, value) for key, value in made.items()])
 
 
-def count_ended(ended: Iterable[tuple[str, str, str, int]], value: int = 1) -> Plan[None]:
-    """Count deliveries that came to their end, each by its tenant, hook, state (of ``ENDED``) and time; -1 takes back
-    what was counted.
-
-    These rows are changed here alone, in the order of their key and last in a commit: it need not have the clock's
-    row for them.
-    """
+def count_failed(failed: Iterable[tuple[str, str, int]], value: int = 1) -> Plan[None]:
+    """Count deliveries that failed for good, each by its tenant, hook and time; -1 takes back what was counted."""
     sums: Counter[tuple[str, str, str, str, str, int]] = Counter()
-    for tenant, hook, state, time in ended:
-        for timing, when in (("total", 0), *buckets_of("event", time // HOUR, ENDED[state])):
-            sums[tenant, ENDED[state], "", hook, timing, when] += value
+    for tenant, hook, time in failed:
+        for timing, when in (("total", 0), *buckets_of("event", time // HOUR, FAILED)):
+            sums[tenant, FAILED, "", hook, timing, when] += value
     if sums:
         text, columns = ADD_DELIVERIES
         yield Many(text, columns, [(*key, count) for key, count in sorted(sums.items())])

@@ -11,7 +11,7 @@ from hookline.model import MINUTE, Attempt, ContactChange, Delivery
 from hookline.rules import lifecycle
 from hookline.storage.accepting import insert, names, store_follow_ups
 from hookline.storage.claiming import BUDGET, Claimed, Due, Late, Wanted, claim_plan, due_plan, postpone_plan
-from hookline.storage.counting import ENDED, count_cancelled, count_ended
+from hookline.storage.counting import count_cancelled, count_failed
 from hookline.storage.health import Illness, disable_hook, failing, note_health, recovered
 from hookline.storage.ordering import ahead, give_keys, recheck_keys, unkeyed
 from hookline.storage.plans import TAKE_CLOCK, Database, Many, Plan, Sql, Value, Wake, all_of, one
@@ -215,7 +215,7 @@ class Deliveries:
             if rows:
                 yield Wake("dispatch")
             if rows and before.state == "failed" and before.hook is not None and before.replay is None:
-                yield from count_ended([(tenant, before.hook, "failed", before.updated_at)], -1)
+                yield from count_failed([(tenant, before.hook, before.updated_at)], -1)
             return after if rows else None
 
         return await self._db.run(plan)
@@ -357,8 +357,8 @@ class _NotAllOurs(Exception):
 def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled]:
     healthy = yield from recovered(batch)
     ill = failing(batch)
-    cancelling = any(s.after.state == "cancelled" for s in batch)
-    if healthy or ill or cancelling or any(s.follow_ups or s.change or s.disable_hook for s in batch):
+    counted = any(s.after.state in {"cancelled", "failed"} for s in batch)
+    if healthy or ill or counted or any(s.follow_ups or s.change or s.disable_hook for s in batch):
         # The clock's row first, as everywhere: two who take rows in one order cannot deadlock.
         yield TAKE_CLOCK
     rows = [
@@ -392,10 +392,10 @@ def _settle(batch: Sequence[Settlement], *, named: bool = False) -> Plan[Settled
         if s.disable_hook is not None and s.delivery.hook is not None:
             yield from disable_hook(s.delivery.tenant, s.delivery.hook, s.disable_hook, s.after.updated_at)
     illnesses = yield from note_health(healthy, ill if kept is batch else failing(kept))
-    yield from count_ended(
-        (s.delivery.tenant, s.delivery.hook, s.after.state, s.after.updated_at)
+    yield from count_failed(
+        (s.delivery.tenant, s.delivery.hook, s.after.updated_at)
         for s in kept
-        if s.delivery.hook is not None and s.delivery.replay is None and s.after.state in ENDED
+        if s.delivery.hook is not None and s.delivery.replay is None and s.after.state == "failed"
     )
     lost = frozenset(s.delivery.id for s in batch).difference(s.delivery.id for s in kept)
     return Settled(lost, tuple(stored), illnesses)

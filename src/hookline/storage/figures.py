@@ -15,7 +15,6 @@ NAMES = {
     "source": ("events",),
     "link": ("clicked", "clicked_total", "clicked_machine"),
     "hook": ("deliveries", *COUNTERS),
-    "hook succeeded": ("deliveries",),
     "hook failed": ("deliveries",),
 }
 # Each name that there is, and of its rows those of a span: found one after another by their key.
