@@ -10,17 +10,16 @@ from typing import cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hookline.app import App, build
+from hookline.app import App
 from hookline.cli import serving
 from hookline.cli.asgi import Asgi
 from hookline.cli.bench import visits
 from hookline.cli.bench.child import Child, child
-from hookline.cli.bench.mail import draft, sent
+from hookline.cli.bench.mail import draft, sent, started
 from hookline.cli.bench.sink import Asked, Told
 from hookline.cli.common import TENANT, Mistake
 from hookline.cli.door import Quick
 from hookline.rules import tokens
-from hookline.settings import Settings
 
 READ = 1000
 """Mails that are read: those of a campaign before, at most so many."""
@@ -49,14 +48,7 @@ async def measure(contacts: int, database: str, rate: float, seconds: float) -> 
             child("visits", visits.Asked, visits.Answered) as readers,
         ):
             with serving.listen("127.0.0.1", 0) as listener:
-                settings = Settings(
-                    home=home,
-                    database=database,
-                    smtp_url=f"smtp://127.0.0.1:{(await sink.ask(Asked())).port}?starttls=never",
-                    public_url="https://mail.example",
-                )
-                app = await build(settings)
-                await app.start()
+                app = await started(home, database, sink)
                 serving.tune()
                 quick = Quick(app.asgi.publisher.reply, app.asgi.hits.visit)
                 try:

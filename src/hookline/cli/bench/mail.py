@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from hookline.app import App, build
 from hookline.cli.bench.bare_mail import bare_mails
-from hookline.cli.bench.child import child
+from hookline.cli.bench.child import Child, child
 from hookline.cli.bench.sink import Asked, Told
 from hookline.cli.common import TENANT, Mistake
 from hookline.model import Campaign, CampaignInput, ContactList
@@ -63,19 +63,24 @@ async def measure(contacts: int, database: str, most: float | None = None) -> Ma
     """A campaign to so many, or what is sent of it in ``most`` seconds. Mistake when it does not come to an end."""
     with tempfile.TemporaryDirectory(prefix="hookline-bench-") as home:
         async with child("sink", Asked, Told) as sink:
-            port = (await sink.ask(Asked())).port
-            settings = Settings(
-                home=home,
-                database=database,
-                smtp_url=f"smtp://127.0.0.1:{port}?starttls=never",
-                public_url="https://mail.example",
-            )
-            app = await build(settings)
-            await app.start()
+            app = await started(home, database, sink)
             try:
                 return await _campaign(app, contacts, lambda: sink.ask(Asked()), most)
             finally:
                 await app.stop()
+
+
+async def started(home: str, database: str, sink: Child[Asked, Told]) -> App:
+    """Hookline in this process, whose mail goes to the sink."""
+    settings = Settings(
+        home=home,
+        database=database,
+        smtp_url=f"smtp://127.0.0.1:{(await sink.ask(Asked())).port}?starttls=never",
+        public_url="https://mail.example",
+    )
+    app = await build(settings)
+    await app.start()
+    return app
 
 
 async def _campaign(
